@@ -1,0 +1,3 @@
+//! The RocketMQ broker.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! rmq as a library.

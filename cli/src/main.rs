@@ -1,0 +1,3 @@
+//! rmq: run and administer RocketMQ clusters.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A remoting client: routes, send, pull and the admin calls.

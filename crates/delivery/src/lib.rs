@@ -1,0 +1,1 @@
+//! Who gets which message when: clients, subscriptions, offsets, long polling, retry, delay.

@@ -1,0 +1,1 @@
+//! Tasks, signals, configuration layering, telemetry, health and metrics endpoint.

@@ -1,0 +1,1 @@
+//! Remoting over TCP: accept, framing, deadlines, in-flight bounds, both directions.

@@ -1,0 +1,1 @@
+//! RocketMQ remoting frames, headers, codes and bodies.

@@ -1,0 +1,1 @@
+//! The log: commit log, consume queues, index, checkpoint, recovery and retention.

@@ -1,0 +1,3 @@
+//! Test support: a clock that tests move by hand, and more in the modules below.
+
+pub mod clock;

@@ -1,0 +1,1 @@
+//! The RocketMQ name server.

@@ -1,0 +1,3 @@
+//! The RocketMQ name server.
+
+fn main() {}

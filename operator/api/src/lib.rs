@@ -1,0 +1,1 @@
+//! RocketMQCluster: the resource types and their rules.

@@ -1,0 +1,1 @@
+//! Pure resolution of a RocketMQCluster into processes.
