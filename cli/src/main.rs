@@ -1,3 +1,7 @@
-//! rmq: run and administer RocketMQ clusters.
+//! The `rmq` program; all of it is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rmq_cli::main(std::env::args_os())
+}

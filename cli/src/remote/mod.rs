@@ -1,0 +1,19 @@
+//! Commands that talk to a running cluster, wherever it runs.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::output::Output;
+
+/// The commands of this family.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+/// Runs one of them.
+///
+/// # Errors
+/// Whatever the user must be told; the chain is printed as one line.
+pub fn run(command: Command, _output: &mut Output) -> anyhow::Result<ExitCode> {
+    match command {}
+}
