@@ -1,1 +1,22 @@
-//! Tasks, signals, configuration layering, telemetry, health and metrics endpoint.
+//! What every program needs around its core: tasks and signals, configuration layering,
+//! telemetry, metrics and the health endpoint.
+//!
+//! This is the only crate that reads real clocks and the only caller of `tokio::spawn`. It knows
+//! nothing about messaging.
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod durable;
+pub mod exit;
+pub mod http;
+pub mod metrics;
+pub mod properties;
+pub mod runtime;
+pub mod settings;
+pub mod signals;
+pub mod tasks;
+pub mod telemetry;
+
+pub use clock::SystemClock;
+pub use settings::{Origin, SettingError, Settings};
+pub use tasks::Tasks;

@@ -1,0 +1,108 @@
+//! Log lines.
+
+use crate::{SettingError, Settings};
+use std::io::IsTerminal as _;
+use std::str::FromStr as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people; coloured on a terminal.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Where lines go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output, as containers expect of a server.
+    #[default]
+    Stdout,
+    /// Standard error, as users expect of a command.
+    Stderr,
+}
+
+/// How to log.
+#[derive(Clone, Debug)]
+pub struct TelemetryConfig {
+    /// Form of a line.
+    pub format: Format,
+    /// Where lines go.
+    pub stream: Stream,
+    /// A level, or levels by target: `info,rmq_net=debug`.
+    pub filter: String,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self { format: Format::Text, stream: Stream::Stdout, filter: "info".to_owned() }
+    }
+}
+
+impl TelemetryConfig {
+    /// Takes the keys `logLevel`, `logFormat` (`text`, `json`) and `logStream` (`stdout`,
+    /// `stderr`).
+    ///
+    /// # Errors
+    /// When a value breaks its rule.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let rule = || "must be a level or a list like info,rmq_net=debug".to_owned();
+        Ok(Self {
+            format: settings.choice(
+                "logFormat",
+                "text",
+                &[("text", Format::Text), ("json", Format::Json)],
+            )?,
+            stream: settings.choice(
+                "logStream",
+                "stdout",
+                &[("stdout", Stream::Stdout), ("stderr", Stream::Stderr)],
+            )?,
+            filter: settings.parsed("logLevel", "info".to_owned(), rule, |text| {
+                Targets::from_str(text).is_ok().then(|| text.to_owned())
+            })?,
+        })
+    }
+}
+
+/// Begins to log, for the whole process.
+///
+/// # Errors
+/// When the filter is malformed, or the process logs already.
+pub fn init(config: &TelemetryConfig) -> anyhow::Result<()> {
+    let filter = Targets::from_str(&config.filter)?;
+    let (writer, terminal) = match config.stream {
+        Stream::Stdout => (BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal()),
+        Stream::Stderr => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let registry = tracing_subscriber::registry().with(filter);
+    match config.format {
+        Format::Text => registry.with(lines.with_ansi(terminal)).try_init()?,
+        Format::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Origin;
+
+    #[test]
+    fn settings_are_checked() {
+        let mut settings = Settings::new();
+        settings.set("logFormat", "JSON", Origin::Admin);
+        settings.set("logLevel", "warn,rmq_net=trace", Origin::Admin);
+        let config = TelemetryConfig::from_settings(&settings).expect("good");
+        assert_eq!((config.format, config.stream), (Format::Json, Stream::Stdout));
+        settings.set("logLevel", "rmq_net=loud", Origin::Admin);
+        assert!(TelemetryConfig::from_settings(&settings).is_err());
+    }
+}
