@@ -1,1 +1,5 @@
 //! The RocketMQ broker.
+
+pub mod cli;
+pub mod config;
+pub mod service;

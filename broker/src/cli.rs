@@ -1,0 +1,167 @@
+//! The command line, with the flags of the Java broker.
+
+use crate::config::{Config, ConfigError, KEYS, Surroundings};
+use clap::Parser;
+use rmq_host::exit::Exit;
+use rmq_host::telemetry::TelemetryConfig;
+use rmq_host::{Origin, Settings as Layers};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Exit code for a bad command line, a bad configuration, or a start that fails.
+pub const EXIT_START: u8 = 255;
+/// Exit code for a bad name server list and for a store that cannot be loaded.
+pub const EXIT_STORE: u8 = 253;
+
+/// What the command line says.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Properties file, in the form of RocketMQ's broker.conf
+    #[arg(short = 'c', long = "configFile", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+    /// Name servers, host:port;host:port; wins over the file
+    #[arg(short = 'n', long = "namesrvAddr", value_name = "LIST")]
+    pub namesrv_addr: Option<String>,
+    /// Print every setting as it would be in use
+    #[arg(short = 'p', long = "printConfigItem")]
+    pub print_config_item: bool,
+    /// Print who the broker is and where its data lies
+    #[arg(short = 'm', long = "printImportantConfig")]
+    pub print_important_config: bool,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "rmq-broker", about = "The RocketMQ broker", version)]
+struct CommandLine {
+    #[command(flatten)]
+    options: Options,
+}
+
+/// A checked start: what to run and how to log.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The broker's configuration.
+    pub config: Config,
+    /// Log lines.
+    pub telemetry: TelemetryConfig,
+}
+
+/// Reads the command line; `Err` is the exit code of a command line that asks for nothing else.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Options, ExitCode> {
+    match CommandLine::try_parse_from(args) {
+        Ok(line) => Ok(line.options),
+        Err(error) => {
+            // A closed output is no reason to end differently.
+            error.print().ok();
+            Err(if error.use_stderr() { ExitCode::from(EXIT_START) } else { ExitCode::SUCCESS })
+        }
+    }
+}
+
+/// Reads the file, the environment and the flags, and checks them.
+///
+/// # Errors
+/// One line with everything that is wrong, and the exit code, as [`Exit`].
+pub fn prepare(options: &Options) -> anyhow::Result<Prepared> {
+    let mut layers = Layers::new();
+    if let Some(file) = &options.config_file {
+        layers.add_file(file).map_err(|error| {
+            let error = anyhow::Error::from(error);
+            Exit { code: EXIT_START, message: format!("{error:#}") }
+        })?;
+    }
+    // As with the Java broker the variable is a default: the file wins over it.
+    if layers.origin("namesrvAddr").is_none() {
+        layers.add_environment("NAMESRV_ADDR", "namesrvAddr");
+    }
+    if let Some(list) = &options.namesrv_addr {
+        layers.set("namesrvAddr", list, Origin::Flag("-n"));
+    }
+    let machine = Surroundings::of_this_machine();
+    let config =
+        Config::check(&layers, options.config_file.as_deref(), &machine).map_err(refuse)?;
+    let telemetry = TelemetryConfig::from_settings(&layers)
+        .map_err(|error| refuse(vec![ConfigError::Setting(error)]))?;
+    Ok(Prepared { config, telemetry })
+}
+
+fn refuse(errors: Vec<ConfigError>) -> Exit {
+    let only_name_servers = !errors.is_empty()
+        && errors.iter().all(|error| matches!(error, ConfigError::NameServers { .. }));
+    let code = if only_name_servers { EXIT_STORE } else { EXIT_START };
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Exit { code, message: lines.join("; ") }
+}
+
+/// `key = value` lines for `-p`, or the important ones for `-m`.
+pub fn printed(config: &Config, important_only: bool) -> String {
+    let mut text = String::new();
+    for key in KEYS.iter().filter(|key| !important_only || key.is_important()) {
+        let value = config.settings.text(key.name).unwrap_or_default();
+        writeln!(text, "{}={value}", key.name).ok();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> Options {
+        let all = ["rmq-broker"].iter().chain(args).map(OsString::from);
+        parse(all).expect("a good command line")
+    }
+
+    #[test]
+    fn both_spellings_of_the_flags() {
+        let short = options(&["-c", "b.conf", "-n", "a:1", "-p"]);
+        let long =
+            options(&["--configFile", "b.conf", "--namesrvAddr", "a:1", "--printConfigItem"]);
+        for line in [short, long] {
+            assert_eq!(line.config_file, Some(PathBuf::from("b.conf")));
+            assert_eq!(line.namesrv_addr.as_deref(), Some("a:1"));
+            assert!(line.print_config_item && !line.print_important_config);
+        }
+    }
+
+    #[test]
+    fn exit_codes_tell_what_was_wrong() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("b.conf");
+        for (text, code) in [
+            ("namesrvAddr=nowhere", EXIT_STORE),
+            ("listenPort=x", EXIT_START),
+            ("brokerRole=SLAVE\nbrokerId=1", EXIT_START),
+        ] {
+            rmq_host::durable::replace(&path, text.as_bytes()).expect("writable");
+            let line = Options { config_file: Some(path.clone()), ..Options::default() };
+            let error = prepare(&line).expect_err("refused");
+            assert_eq!(error.downcast_ref::<Exit>().map(|e| e.code), Some(code), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_flag_wins_over_the_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("b.conf");
+        rmq_host::durable::replace(&path, b"namesrvAddr=a:1\nstorePathRootDir=/s")
+            .expect("writable");
+        let mut line = Options { config_file: Some(path), ..Options::default() };
+        assert_eq!(prepare(&line).expect("valid").config.name_servers, ["a:1"]);
+        line.namesrv_addr = Some("b:2;c:3".into());
+        assert_eq!(prepare(&line).expect("valid").config.name_servers, ["b:2", "c:3"]);
+    }
+
+    #[test]
+    fn important_settings_are_a_part_of_all() {
+        let config = Config::from_pairs(&[("brokerName", "b-1")]).expect("valid");
+        let all = printed(&config, false);
+        let important = printed(&config, true);
+        assert_eq!(all.lines().count(), KEYS.len());
+        assert!(important.contains("brokerName=b-1\n"));
+        assert!(important.lines().count() < all.lines().count());
+        assert!(important.lines().all(|line| all.lines().any(|other| other == line)));
+    }
+}

@@ -1,0 +1,3 @@
+//! What the broker does, in the words of `rmq-model`; no protocol and no socket.
+
+pub mod stamp;
