@@ -61,6 +61,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a map of settings")
         }
+        fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
         fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
             Ok(BTreeMap::new())
         }
@@ -104,6 +107,9 @@ impl<'de> Deserialize<'de> for Text {
             }
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Text, E> {
                 Err(advise(value))
+            }
+            fn visit_none<E: de::Error>(self) -> Result<Text, E> {
+                self.visit_unit()
             }
             fn visit_unit<E: de::Error>(self) -> Result<Text, E> {
                 Err(E::custom("a value is missing: write \"\" for an empty one"))

@@ -168,6 +168,9 @@ impl<'de> Visitor<'de> for OutlineVisitor {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a resource")
     }
+    fn visit_none<E: de::Error>(self) -> Result<Outline, E> {
+        Ok(Outline::Empty)
+    }
     fn visit_unit<E: de::Error>(self) -> Result<Outline, E> {
         Ok(Outline::Empty)
     }
@@ -250,6 +253,9 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
+    }
+    fn visit_none<E: de::Error>(self) -> Result<Scalar, E> {
+        Ok(Scalar(None))
     }
     fn visit_unit<E: de::Error>(self) -> Result<Scalar, E> {
         Ok(Scalar(None))
@@ -342,6 +348,9 @@ impl<'de> Visitor<'de> for Locate<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
+    }
+    fn visit_none<E: de::Error>(self) -> Result<(), E> {
+        self.found()
     }
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
         self.found()

@@ -69,9 +69,7 @@ pub fn validate(cluster: &Cluster) -> Vec<Violation> {
             ));
         }
     }
-    if cluster.spec.metrics.port == 0 {
-        found.push(Violation::new("spec.metrics.port", 0, "must be 1 to 65535"));
-    }
+    metrics_rules(cluster, &mut found);
     for target in cluster.spec.logging.filters.keys() {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
         if target.is_empty() || !target.bytes().all(plain) {
@@ -154,6 +152,19 @@ fn in_range(
     if !range.contains(&value) {
         let rule = format!("must be {} to {}", range.start(), range.end());
         found.push(Violation::new(path, value, rule));
+    }
+}
+
+fn metrics_rules(cluster: &Cluster, found: &mut Vec<Violation>) {
+    let port = cluster.spec.metrics.port;
+    let listen = cluster.spec.brokers.listen_port;
+    if port == 0 {
+        found.push(Violation::new("spec.metrics.port", 0, "must be 1 to 65535"));
+    } else if cluster.spec.metrics.enabled
+        && (port == cluster.spec.nameserver.port || port.abs_diff(listen) <= 2)
+    {
+        let rule = "is a port of the brokers or name servers: every process needs one more";
+        found.push(Violation::new("spec.metrics.port", port, rule));
     }
 }
 

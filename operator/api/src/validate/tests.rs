@@ -28,6 +28,18 @@ fn each_rule() {
             "spec.metrics.port",
         ),
         (
+            "{layout: single, metrics: {port: 9876}, brokers: {storage: {size: 1}}}",
+            "spec.metrics.port",
+        ),
+        (
+            "{layout: single, metrics: {port: 5555}, brokers: {listenPort: 5557, storage: {size: 1}}}",
+            "spec.metrics.port",
+        ),
+        (
+            "{layout: single, metrics: {port: 9876, enabled: false}, brokers: {storage: {size: 1}}}",
+            "",
+        ),
+        (
             "{layout: single, logging: {filters: {'a=b': info}}, brokers: {storage: {size: 1}}}",
             "spec.logging.filters",
         ),
