@@ -1,1 +1,4 @@
 //! The RocketMQ name server.
+#![warn(missing_docs)]
+
+pub mod routes;
