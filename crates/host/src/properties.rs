@@ -66,26 +66,12 @@ impl Properties {
 /// # Errors
 /// An escape `\u` without four hexadecimal digits, or a text longer than [`BYTES_MAX`].
 pub fn parse(bytes: &[u8]) -> Result<Properties, PropertiesError> {
-    if BYTES_MAX < bytes.len() {
-        return Err(PropertiesError { line: 1, rule: "a properties text has at most 1 MiB" });
-    }
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = decode(bytes);
+    let text = text_of(bytes)?;
+    let lines: Vec<&str> = natural_lines(&text).collect();
     let mut properties = Properties::default();
-    let mut lines = natural_lines(&text).enumerate();
-    while let Some((at, first)) = lines.next() {
-        let first = first.trim_start_matches(is_blank);
-        if first.is_empty() || first.starts_with(['#', '!']) {
-            continue;
-        }
-        let mut logical = first.to_owned();
-        while continues(&logical) {
-            logical.pop();
-            let Some((_, more)) = lines.next() else { break };
-            logical.push_str(more.trim_start_matches(is_blank));
-        }
-        let line = at + 1;
-        let (key, value) = split(&logical);
+    for logical in logical_lines(&lines) {
+        let line = logical.from + 1;
+        let (key, value) = split(&logical.text);
         let key = unescape(key, line)?;
         if key.is_empty() {
             continue;
@@ -94,6 +80,95 @@ pub fn parse(bytes: &[u8]) -> Result<Properties, PropertiesError> {
         properties.entries.push(Entry { key, value: value.trim().to_owned(), line });
     }
     Ok(properties)
+}
+
+/// Sets keys in a properties text and leaves everything else as it is: the last line of a key is
+/// replaced, a key that is not there is added at the end. Comments and order stay.
+///
+/// # Errors
+/// As [`parse`].
+pub fn edit(bytes: &[u8], changes: &[(&str, &str)]) -> Result<String, PropertiesError> {
+    let text = text_of(bytes)?;
+    let mut lines: Vec<&str> = natural_lines(&text).collect();
+    if lines.last() == Some(&"") {
+        lines.pop();
+    }
+    let mut replaced: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    let mut added = String::new();
+    let logical = logical_lines(&lines);
+    for (key, value) in changes {
+        let new = write([(*key, *value)]);
+        let mut last = None;
+        for one in &logical {
+            if unescape(split(&one.text).0, one.from + 1)? == *key {
+                last = Some(one.from..one.to);
+            }
+        }
+        match last {
+            Some(range) => replaced.push((range, new)),
+            None => added.push_str(&new),
+        }
+    }
+    let mut out = String::with_capacity(text.len() + added.len());
+    for (at, line) in lines.iter().enumerate() {
+        match replaced.iter().find(|(range, _)| range.contains(&at)) {
+            Some((range, new)) if range.start == at => out.push_str(new),
+            Some(_) => {}
+            None => {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+    }
+    if !added.is_empty() && logical.last().is_some_and(|last| last.open) {
+        out.push('\n'); // else the first added line would be taken for more of the last one
+    }
+    out.push_str(&added);
+    Ok(out)
+}
+
+/// A line that is no comment, with those it goes on in.
+struct Logical {
+    /// First natural line, from 0.
+    from: usize,
+    /// Past the last one.
+    to: usize,
+    text: String,
+    /// Would go on in a next line if there were one.
+    open: bool,
+}
+
+fn logical_lines(lines: &[&str]) -> Vec<Logical> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(first) = lines.get(at) {
+        let from = at;
+        at += 1;
+        let first = first.trim_start_matches(is_blank);
+        if first.is_empty() || first.starts_with(['#', '!']) {
+            continue;
+        }
+        let mut text = first.to_owned();
+        let mut open = false;
+        while continues(&text) {
+            text.pop();
+            let Some(more) = lines.get(at) else {
+                open = true;
+                break;
+            };
+            at += 1;
+            text.push_str(more.trim_start_matches(is_blank));
+        }
+        out.push(Logical { from, to: at, text, open });
+    }
+    out
+}
+
+fn text_of(bytes: &[u8]) -> Result<String, PropertiesError> {
+    if BYTES_MAX < bytes.len() {
+        return Err(PropertiesError { line: 1, rule: "a properties text has at most 1 MiB" });
+    }
+    Ok(decode(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)))
 }
 
 /// Writes `key=value` lines that [`parse`] and Java read back as they are.
@@ -298,7 +373,36 @@ mod tests {
         assert_eq!(replaced, [(1, 3), (3, 4)]);
     }
 
+    #[test]
+    fn an_edit_leaves_the_rest_as_it_is() {
+        let text = "# who\nname = a\n\nhours=48\n  when : 04\nlist=a,\\\n  b\nend=1";
+        for (changes, want) in [
+            (&[][..], format!("{text}\n")),
+            (&[("hours", "12")], format!("{text}\n").replace("hours=48", "hours=12")),
+            (
+                &[("list", "c"), ("new", "x y"), ("when", "4;5")],
+                "# who\nname = a\n\nhours=48\nwhen=4;5\nlist=c\nend=1\nnew=x y\n".to_owned(),
+            ),
+        ] {
+            assert_eq!(edit(text.as_bytes(), changes), Ok(want), "{changes:?}");
+        }
+        assert_eq!(edit(b"", &[("a", "b")]), Ok("a=b\n".to_owned()));
+        let last_counts = edit(b"a=1\n#a=0\na=2\nb=3\n", &[("a", "9")]);
+        assert_eq!(last_counts, Ok("a=1\n#a=0\na=9\nb=3\n".to_owned()));
+        assert_eq!(edit(b"a=1\\", &[("b", "2")]), Ok("a=1\\\n\nb=2\n".to_owned()));
+        assert!(edit(b"a=1\n\\u12=1", &[("b", "9")]).is_err());
+    }
+
     proptest! {
+        #[test]
+        fn an_edit_sets_what_it_says(noise in ".{0,40}(\n.{0,40}){0,5}", value in "\\PC*") {
+            let before = parse(noise.as_bytes());
+            prop_assume!(before.is_ok());
+            let edited = edit(noise.as_bytes(), &[("the.key", &value)]).expect("it was parsed");
+            let after = parse(edited.as_bytes()).expect("it still can be");
+            prop_assert_eq!(after.get("the.key").map(|e| e.value.as_str()), Some(value.trim()));
+        }
+
         #[test]
         fn what_is_written_is_read_back(pairs in proptest::collection::vec(("\\PC+", ".*"), 0..8)) {
             let pairs: Vec<(&str, &str)> =
