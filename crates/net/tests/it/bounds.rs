@@ -1,0 +1,108 @@
+//! Bounds hold and nobody else suffers.
+
+use crate::support::*;
+use rmq_remoting::Command;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+#[tokio::test]
+async fn nothing_is_read_beyond_the_requests_in_flight_and_all_are_answered_in_the_end() {
+    let (_server, echo, addr) = start(limits(|l| l.in_flight_max = 10));
+    let mut raw = Raw::connect(addr).await;
+    let mut flood = Vec::new();
+    (0..1000).for_each(|opaque| flood.extend_from_slice(&frame(HOLD, opaque, b"x")));
+    raw.send(&flood).await;
+    let other = client(addr).await;
+    let mut answered = 0;
+    while answered < 1000 {
+        until("some are taken on", || !echo.held.lock().is_empty()).await;
+        assert_eq!(other.request(Command::request(ECHO), DEADLINE).await.unwrap().code, 0);
+        let held: Vec<_> = echo.held.lock().drain(..).collect();
+        assert!(held.len() <= 10, "{} in flight", held.len());
+        for reply in held {
+            reply.send(Command::response(0));
+            assert_eq!(raw.frame().await.unwrap().opaque, answered);
+            answered += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_never_reads_is_cut_and_others_are_served() {
+    let (_server, echo, addr) = start(limits(|l| l.outbox_bytes_max = 8 * BIG_BYTES));
+    let mut raw = Raw::connect(addr).await;
+    let other = client(addr).await;
+    other.request(Command::request(ECHO), DEADLINE).await.unwrap();
+    let mut opaque = 0;
+    // The server stops reading once enough is unwritten, so the flood must not wait for it.
+    let flood = async {
+        loop {
+            raw.send(&frame(HOLD, opaque, b"")).await;
+            opaque += 1;
+            if 64 <= opaque {
+                break;
+            }
+        }
+        until("all are held", || echo.held.lock().len() == 64).await;
+        let part = bytes::Bytes::from(vec![7u8; BIG_BYTES]);
+        for reply in echo.held.lock().drain(..) {
+            reply.send_parts(Command::response(0), std::slice::from_ref(&part));
+        }
+    };
+    flood.await;
+    until("the peer is cut", || echo.closed.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(other.request(Command::request(ECHO), DEADLINE).await.unwrap().code, 0);
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_everything_and_slows_its_own_requests() {
+    let (_server, echo, addr) = start(limits(|l| l.outbox_bytes_max = 32 * BIG_BYTES));
+    let mut raw = Raw::connect(addr).await;
+    let mut flood = Vec::new();
+    (0..200).for_each(|opaque| flood.extend_from_slice(&frame(BIG, opaque, b"")));
+    raw.send(&flood).await;
+    for opaque in 0..200 {
+        let answer = raw.frame().await.expect("not cut");
+        assert_eq!((answer.opaque, answer.body.len()), (opaque, BIG_BYTES));
+    }
+    assert_eq!(echo.closed.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_and_there_is_room_again_when_one_leaves() {
+    let (_server, echo, addr) = start(|config| config.connections_max = 2);
+    let first = client(addr).await;
+    let second = client(addr).await;
+    for conn in [&first, &second] {
+        conn.request(Command::request(ECHO), DEADLINE).await.unwrap();
+    }
+    let third = client(addr).await;
+    assert!(third.request(Command::request(ECHO), DEADLINE).await.is_err());
+    first.close();
+    until("it is gone", || echo.closed.load(Ordering::SeqCst) == 1).await;
+    let mut answered = false;
+    for _ in 0..100 {
+        let fourth = client(addr).await;
+        answered = fourth.request(Command::request(ECHO), DEADLINE).await.is_ok();
+        if answered {
+            break;
+        }
+    }
+    assert!(answered);
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_and_busy_ones_are_not() {
+    let idle = Duration::from_millis(150);
+    let (_server, echo, addr) = start(limits(|l| l.idle = idle));
+    let silent = Raw::connect(addr).await;
+    let mut raw = Raw::connect(addr).await;
+    for opaque in 0..10 {
+        raw.send(&frame(ECHO, opaque, b"")).await;
+        assert_eq!(raw.frame().await.expect("kept open").opaque, opaque);
+        tokio::time::sleep(idle / 4).await;
+    }
+    until("it is closed at last", || echo.closed.load(Ordering::SeqCst) == 1).await;
+    assert!(raw.frame().await.is_none());
+    drop(silent);
+}
