@@ -20,6 +20,8 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 256 * 1024;
 /// Most slices handed to the kernel in one write.
 const SLICES_MAX: usize = 64;
+/// Most requests handed on in one call: what they put into the outbox is looked at in between.
+const BATCH_MAX: usize = 128;
 /// What a request in flight counts for besides its frame.
 const REQUEST_OVERHEAD_BYTES: usize = 512;
 
@@ -91,12 +93,12 @@ impl Task {
             if conn.take_poked() {
                 self.service.poked(&conn);
             }
-            if buffered {
+            if buffered && !self.is_loaded() {
                 buffered = self.split()?;
             }
             let draining = drain.is_cancelled();
-            let reading = !self.is_paused(draining);
             let wrote = self.write()?;
+            let reading = !self.is_paused(draining);
             if draining && conn.in_flight() == 0 && self.writing.is_empty() {
                 return Ok(());
             }
@@ -143,7 +145,7 @@ impl Task {
             self.conn.paused.store(true, Ordering::SeqCst);
             return true;
         }
-        if self.conn.limits.outbox_bytes_max / 8 <= self.writing_bytes {
+        if self.is_loaded() {
             return true;
         }
         if !self.conn.is_full() {
@@ -153,6 +155,11 @@ impl Task {
         // Set first, look again then: a request that ends in between either sees the flag or is seen.
         self.conn.paused.store(true, Ordering::SeqCst);
         self.conn.is_full()
+    }
+
+    /// The peer has much to read before it may ask for more.
+    fn is_loaded(&self) -> bool {
+        self.conn.limits.outbox_bytes_max / 8 <= self.writing_bytes
     }
 
     fn read(&mut self) -> Result<Read, End> {
@@ -177,8 +184,8 @@ impl Task {
         }
     }
 
-    /// Takes frames off the buffer and hands on what they are. `true` if frames are left because too
-    /// many requests are in flight.
+    /// Takes frames off the buffer and hands on what they are. `true` if it stopped at a bound and
+    /// frames may be left.
     fn split(&mut self) -> Result<bool, End> {
         let mut full = self.conn.is_full();
         let mut broken = None;
@@ -203,7 +210,7 @@ impl Task {
             let charge = before - self.buf.len() + REQUEST_OVERHEAD_BYTES;
             let reply = Reply::new(self.conn.clone(), &command, charge);
             self.batch.push(Request { command, reply });
-            full = self.conn.is_full();
+            full = BATCH_MAX <= self.batch.len() || self.conn.is_full();
         }
         if self.buf.is_empty() {
             // An idle connection holds no buffer; the requests may still hold this one.
@@ -212,9 +219,6 @@ impl Task {
         if !self.batch.is_empty() {
             self.service.requests(&self.conn, &mut self.batch);
             self.batch.clear();
-            if 256 < self.batch.capacity() {
-                self.batch = Vec::new();
-            }
         }
         match broken {
             Some(error) => {

@@ -132,9 +132,12 @@ fn listen(addr: SocketAddr) -> Result<(SocketAddr, TcpListener), BindError> {
         let listener = TcpListener::from_std(socket.into())?;
         Ok((listener.local_addr()?, listener))
     };
-    open().map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse { addr, owner: port_owner(addr) },
-        _ => BindError::Io { addr, source },
+    open().map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            BindError::InUse { addr, owner: port_owner(addr) }
+        } else {
+            BindError::Io { addr, source }
+        }
     })
 }
 

@@ -29,39 +29,30 @@ async fn nothing_is_read_beyond_the_requests_in_flight_and_all_are_answered_in_t
 
 #[tokio::test]
 async fn a_peer_that_never_reads_is_cut_and_others_are_served() {
-    let (_server, echo, addr) = start(limits(|l| l.outbox_bytes_max = 8 * BIG_BYTES));
+    let (_server, echo, addr) = start(limits(|l| l.outbox_bytes_max = 2 << 20));
     let mut raw = Raw::connect(addr).await;
     let other = client(addr).await;
     other.request(Command::request(ECHO), DEADLINE).await.unwrap();
-    let mut opaque = 0;
-    // The server stops reading once enough is unwritten, so the flood must not wait for it.
-    let flood = async {
-        loop {
-            raw.send(&frame(HOLD, opaque, b"")).await;
-            opaque += 1;
-            if 64 <= opaque {
-                break;
-            }
-        }
-        until("all are held", || echo.held.lock().len() == 64).await;
-        let part = bytes::Bytes::from(vec![7u8; BIG_BYTES]);
-        for reply in echo.held.lock().drain(..) {
-            reply.send_parts(Command::response(0), std::slice::from_ref(&part));
-        }
-    };
-    flood.await;
+    for opaque in 0..64 {
+        raw.send(&frame(HOLD, opaque, b"")).await;
+    }
+    until("all are held", || echo.held.lock().len() == 64).await;
+    let part = bytes::Bytes::from(vec![7u8; 1 << 20]);
+    for reply in echo.held.lock().drain(..) {
+        reply.send_parts(Command::response(0), std::slice::from_ref(&part));
+    }
     until("the peer is cut", || echo.closed.load(Ordering::SeqCst) == 1).await;
     assert_eq!(other.request(Command::request(ECHO), DEADLINE).await.unwrap().code, 0);
 }
 
 #[tokio::test]
 async fn a_slow_reader_gets_everything_and_slows_its_own_requests() {
-    let (_server, echo, addr) = start(limits(|l| l.outbox_bytes_max = 32 * BIG_BYTES));
+    let (_server, echo, addr) = start(limits(|l| l.outbox_bytes_max = 256 * BIG_BYTES));
     let mut raw = Raw::connect(addr).await;
     let mut flood = Vec::new();
-    (0..200).for_each(|opaque| flood.extend_from_slice(&frame(BIG, opaque, b"")));
+    (0..2000).for_each(|opaque| flood.extend_from_slice(&frame(BIG, opaque, b"")));
     raw.send(&flood).await;
-    for opaque in 0..200 {
+    for opaque in 0..2000 {
         let answer = raw.frame().await.expect("not cut");
         assert_eq!((answer.opaque, answer.body.len()), (opaque, BIG_BYTES));
     }

@@ -1,4 +1,9 @@
 //! A live server on loopback, well-behaved and hostile peers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests: failing is the point, and tasks end with the runtime"
+)]
 
 mod both_ways;
 mod bounds;

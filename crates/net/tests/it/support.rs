@@ -11,21 +11,21 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub const ECHO: i32 = 1001;
-pub const HOLD: i32 = 1002;
-pub const DROP: i32 = 1003;
-pub const BIG: i32 = 1004;
-pub const BIG_BYTES: usize = 1024 * 1024;
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const ECHO: i32 = 1001;
+pub(crate) const HOLD: i32 = 1002;
+pub(crate) const DROP: i32 = 1003;
+pub(crate) const BIG: i32 = 1004;
+pub(crate) const BIG_BYTES: usize = 128 * 1024;
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Echoes bodies; holds what it is told to hold.
 #[derive(Debug, Default)]
-pub struct Echo {
-    pub held: Mutex<Vec<Reply>>,
-    pub connections: Mutex<Vec<Arc<Connection>>>,
-    pub requests: AtomicUsize,
-    pub closed: AtomicUsize,
-    pub poked: AtomicUsize,
+pub(crate) struct Echo {
+    pub(crate) held: Mutex<Vec<Reply>>,
+    pub(crate) connections: Mutex<Vec<Arc<Connection>>>,
+    pub(crate) requests: AtomicUsize,
+    pub(crate) closed: AtomicUsize,
+    pub(crate) poked: AtomicUsize,
 }
 
 impl Service for Echo {
@@ -57,7 +57,7 @@ impl Service for Echo {
     }
 }
 
-pub fn start(change: impl FnOnce(&mut ServerConfig)) -> (Server, Arc<Echo>, SocketAddr) {
+pub(crate) fn start(change: impl FnOnce(&mut ServerConfig)) -> (Server, Arc<Echo>, SocketAddr) {
     let echo = Arc::new(Echo::default());
     let mut config = ServerConfig::new(vec!["127.0.0.1:0".parse().unwrap()]);
     change(&mut config);
@@ -66,18 +66,18 @@ pub fn start(change: impl FnOnce(&mut ServerConfig)) -> (Server, Arc<Echo>, Sock
     (server, echo, addr)
 }
 
-pub fn limits(change: impl FnOnce(&mut Limits)) -> impl FnOnce(&mut ServerConfig) {
+pub(crate) fn limits(change: impl FnOnce(&mut Limits)) -> impl FnOnce(&mut ServerConfig) {
     |config| change(&mut config.limits)
 }
 
-pub async fn client(addr: SocketAddr) -> Arc<Connection> {
+pub(crate) async fn client(addr: SocketAddr) -> Arc<Connection> {
     rmq_net::connect(&addr.to_string(), ClientConfig::default(), Arc::new(Echo::default()))
         .await
         .unwrap()
 }
 
 /// Waits until `done`; fails after a deadline.
-pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(DEADLINE, async {
         while !done() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -87,22 +87,22 @@ pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// A peer that writes whatever bytes and decodes what comes back.
-pub struct Raw {
-    pub stream: TcpStream,
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
     buf: BytesMut,
 }
 
 impl Raw {
-    pub async fn connect(addr: SocketAddr) -> Self {
+    pub(crate) async fn connect(addr: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(addr).await.unwrap(), buf: BytesMut::new() }
     }
 
-    pub async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
     /// The next frame, `None` when the server has closed.
-    pub async fn frame(&mut self) -> Option<Command> {
+    pub(crate) async fn frame(&mut self) -> Option<Command> {
         let read = tokio::time::timeout(DEADLINE, async {
             loop {
                 if let Some(command) = take_frame(&mut self.buf, 64 << 20).unwrap() {
@@ -118,7 +118,7 @@ impl Raw {
     }
 }
 
-pub fn frame(code: i32, opaque: i32, body: &[u8]) -> BytesMut {
+pub(crate) fn frame(code: i32, opaque: i32, body: &[u8]) -> BytesMut {
     let mut out = BytesMut::new();
     let mut command = Command::request(code).with_body(body.to_vec());
     command.opaque = opaque;
