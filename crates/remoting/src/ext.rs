@@ -200,6 +200,12 @@ impl ExtFields {
             .map(|(k, part)| (k.bytes(&self.frame), Value { frame: &self.frame, part }))
     }
 
+    /// Bytes of all keys and values together.
+    pub fn text_len(&self) -> usize {
+        let len = |part: &Part| part.bytes(&self.frame).len();
+        self.entries.iter().map(|(k, v)| len(k) + len(v)).sum()
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
