@@ -31,6 +31,8 @@ pub struct Config {
     pub switches: Switches,
     /// Every known key with the value in use.
     pub in_use: BTreeMap<String, String>,
+    /// What it was made of; changes over the network go on from here.
+    pub settings: Settings,
 }
 
 /// The part of the configuration that takes effect at once when it is changed.
@@ -58,7 +60,6 @@ const WITHOUT_EFFECT: [(&str, &str); 20] = [
     ("clientRequestThreadPoolNums", "8"),
     ("clientRequestThreadPoolQueueCapacity", "50000"),
     ("clusterTest", "false"),
-    ("configStorePathInner", ""),
     ("defaultThreadPoolNums", "16"),
     ("defaultThreadPoolQueueCapacity", "10000"),
     ("productEnvName", "center"),
@@ -75,6 +76,7 @@ const WITHOUT_EFFECT: [(&str, &str); 20] = [
     ("unRegisterBrokerQueueCapacity", "3000"),
     ("useEpollNativeSelector", "false"),
     ("writeBufferHighWaterMark", "0"),
+    ("writeBufferLowWaterMark", "0"),
 ];
 
 const BLACK_LIST: &str = "configBlackList;configStorePath;kvConfigPath";
@@ -113,8 +115,10 @@ impl Config {
             black_list: black_list.chain(fixed).map(str::to_owned).collect(),
             switches: Switches::from_settings(settings)?,
             in_use: BTreeMap::new(),
+            settings: Settings::new(),
         };
         config.in_use = settings.in_use();
+        config.settings = settings.clone();
         Ok(config)
     }
 

@@ -1,3 +1,7 @@
 //! The RocketMQ name server.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rmq_nameserver::main()
+}

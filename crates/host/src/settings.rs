@@ -4,7 +4,7 @@
 //! in use, so that all of them can be printed) and then asks which keys nobody took.
 
 use crate::properties::{self, Properties, PropertiesError};
-use std::cell::RefCell;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io;
@@ -82,11 +82,21 @@ struct Setting {
 }
 
 /// All settings of a program.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Settings {
     given: BTreeMap<String, Setting>,
-    used: RefCell<BTreeMap<&'static str, String>>,
+    used: Mutex<BTreeMap<&'static str, String>>,
     warnings: Vec<String>,
+}
+
+impl Clone for Settings {
+    fn clone(&self) -> Self {
+        Self {
+            given: self.given.clone(),
+            used: Mutex::new(self.used.lock().clone()),
+            warnings: self.warnings.clone(),
+        }
+    }
 }
 
 impl Settings {
@@ -169,7 +179,7 @@ impl Settings {
 
     /// Given keys that no getter asked for, with their origin.
     pub fn unknown(&self) -> Vec<(String, Origin)> {
-        let used = self.used.borrow();
+        let used = self.used.lock();
         self.given
             .iter()
             .filter(|(key, _)| !used.contains_key(key.as_str()))
@@ -179,7 +189,7 @@ impl Settings {
 
     /// Every key that a getter asked for, with the value in use.
     pub fn in_use(&self) -> BTreeMap<String, String> {
-        self.used.borrow().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+        self.used.lock().iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
     }
 
     /// Every key that was given, known or not, with its value: what a rewritten file holds.
@@ -342,7 +352,7 @@ impl Settings {
     }
 
     fn note(&self, key: &'static str, value: impl Display) {
-        self.used.borrow_mut().insert(key, value.to_string());
+        self.used.lock().insert(key, value.to_string());
     }
 }
 
