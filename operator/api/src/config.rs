@@ -13,8 +13,9 @@ pub const NAME_CHARS_MAX: usize = 64;
 pub const VALUE_CHARS_MAX: usize = 2048;
 
 /// Settings that say who a process is and where its data lives. They are derived from the rest of
-/// the manifest; letting users set them would let a pod take another one's place.
-const IDENTITY: [&str; 20] = [
+/// the manifest; letting users set them would let a pod take another one's place. Besides these, all
+/// that begin with `storePath`.
+pub const IDENTITY: [&str; 21] = [
     "brokerClusterName",
     "brokerName",
     "brokerId",
@@ -35,6 +36,7 @@ const IDENTITY: [&str; 20] = [
     "storeCheckpoint",
     "abortFile",
     "kvConfigPath",
+    "configStorePath",
 ];
 
 /// Whether users may not set `name` because it is derived.

@@ -52,7 +52,7 @@ impl fmt::Display for Violation {
 pub fn validate(cluster: &Cluster) -> Vec<Violation> {
     let mut found = Vec::new();
     let name = &cluster.metadata.name;
-    if !is_dns_label(name) || 40 < name.len() {
+    if !is_cluster_name(name) {
         found.push(Violation::new(
             "metadata.name",
             name,
@@ -136,9 +136,12 @@ impl Storage {
     }
 }
 
-fn is_dns_label(text: &str) -> bool {
+/// Whether `text` can be the name of a cluster: a DNS label of at most 40 characters, which is
+/// also safe as the name of a directory.
+pub fn is_cluster_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.bytes().all(|byte| plain(byte) || byte == b'-')
+    text.len() <= 40
+        && text.bytes().all(|byte| plain(byte) || byte == b'-')
         && text.bytes().next().is_some_and(plain)
         && text.bytes().last().is_some_and(plain)
 }

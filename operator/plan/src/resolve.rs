@@ -112,6 +112,9 @@ fn broker(
     let replicas = place.shape.replicas_per_group;
 
     let mut derived = shared_settings(cluster, environment, &endpoint);
+    if cluster.spec.metrics.enabled {
+        set(&mut derived, "metricsExporterType", "PROM");
+    }
     set(&mut derived, "brokerClusterName", cluster.cluster_name());
     set(&mut derived, "brokerName", &group);
     set(&mut derived, "brokerId", place.ordinal);
@@ -162,7 +165,6 @@ fn shared_settings(
     let mut settings = BTreeMap::new();
     set(&mut settings, "bindAddress", &endpoint.bind);
     if cluster.spec.metrics.enabled {
-        set(&mut settings, "metricsExporterType", "PROM");
         set(&mut settings, "metricsPromExporterHost", &endpoint.bind);
         set(&mut settings, "metricsPromExporterPort", endpoint.ports.http);
     }
