@@ -1,0 +1,101 @@
+//! The calls of administrators.
+
+mod cluster;
+mod group;
+mod message;
+mod topic;
+
+pub use cluster::{BrokerInfo, ClusterInfo};
+pub use group::{GroupClients, GroupMember, QueueProgress, ResetTo};
+pub use topic::{QueueStats, TopicSpec, TopicStats};
+
+use crate::client::Client;
+use crate::error::CallError;
+use crate::view;
+use rmq_remoting::{Command, code};
+use std::collections::BTreeMap;
+
+/// What administrators do. Calls that change something go to every broker or name server
+/// concerned, one after the other, and stop at the first that fails.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    client: Client,
+}
+
+impl Admin {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The client these calls go through.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Entries of a namespace of the name servers' key-value store; none if it does not exist.
+    ///
+    /// # Errors
+    /// As [`Client::ask_name_server`].
+    pub async fn kv_list(&self, namespace: &str) -> Result<BTreeMap<String, String>, CallError> {
+        let command = Command::request(code::request::GET_KVLIST_BY_NAMESPACE)
+            .with_ext("namespace", namespace.to_owned());
+        match self.client.ask_name_server_json(command).await {
+            Ok(value) => Ok(string_table(&value)),
+            Err(error) if error.code() == Some(code::response::QUERY_NOT_FOUND) => {
+                Ok(BTreeMap::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One entry; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// As [`Client::ask_name_server`].
+    pub async fn kv_get(&self, namespace: &str, key: &str) -> Result<Option<String>, CallError> {
+        let command = Command::request(code::request::GET_KV_CONFIG)
+            .with_ext("namespace", namespace.to_owned())
+            .with_ext("key", key.to_owned());
+        match self.client.ask_name_server(command).await {
+            Ok((_addr, answer)) => Ok(answer.ext.get("value").map(str::to_owned)),
+            Err(error) if error.code() == Some(code::response::QUERY_NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets one entry on every name server: they do not tell each other.
+    ///
+    /// # Errors
+    /// Of the first name server that fails.
+    pub async fn kv_put(&self, namespace: &str, key: &str, value: &str) -> Result<(), CallError> {
+        let command = Command::request(code::request::PUT_KV_CONFIG)
+            .with_ext("namespace", namespace.to_owned())
+            .with_ext("key", key.to_owned())
+            .with_ext("value", value.to_owned());
+        self.every_name_server(&command).await
+    }
+
+    /// Removes one entry from every name server. A missing one is no error.
+    ///
+    /// # Errors
+    /// Of the first name server that fails.
+    pub async fn kv_delete(&self, namespace: &str, key: &str) -> Result<(), CallError> {
+        let command = Command::request(code::request::DELETE_KV_CONFIG)
+            .with_ext("namespace", namespace.to_owned())
+            .with_ext("key", key.to_owned());
+        self.every_name_server(&command).await
+    }
+
+    async fn every_name_server(&self, command: &Command) -> Result<(), CallError> {
+        for addr in self.client.name_servers().addresses() {
+            self.client.ask(addr, command.clone()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The texts of member `table`.
+fn string_table(value: &serde_json::Value) -> BTreeMap<String, String> {
+    let entries = view::object(value, "table");
+    entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+}

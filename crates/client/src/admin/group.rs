@@ -1,0 +1,327 @@
+//! Consumer groups and their offsets.
+
+use super::Admin;
+use crate::error::CallError;
+use crate::route::Route;
+use crate::view;
+use rmq_model::group::SubscriptionGroupConfig;
+use rmq_model::{MessageQueue, Millis, name};
+use rmq_remoting::{Command, code};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where offsets are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetTo {
+    /// Oldest message that is still there.
+    First,
+    /// Behind the last message.
+    Last,
+    /// First message stored at this time or later.
+    Time(Millis),
+}
+
+/// A group's place in one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueProgress {
+    /// The queue.
+    pub queue: MessageQueue,
+    /// Offset that the next message of the queue will get.
+    pub broker_offset: i64,
+    /// Offset that the group has committed.
+    pub consumer_offset: i64,
+    /// Offset up to which messages were handed out.
+    pub pull_offset: i64,
+    /// When the last consumed message was stored; 0 if unknown.
+    pub last_timestamp: Millis,
+}
+
+impl QueueProgress {
+    /// Messages that the group has not consumed.
+    pub fn lag(&self) -> i64 {
+        self.broker_offset.saturating_sub(self.consumer_offset).max(0)
+    }
+
+    /// Messages that are handed out and not committed.
+    pub fn in_flight(&self) -> i64 {
+        self.pull_offset.saturating_sub(self.consumer_offset).max(0)
+    }
+}
+
+/// Who consumes for a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupClients {
+    /// Members, sorted by client id.
+    pub members: Vec<GroupMember>,
+    /// `CONSUME_ACTIVELY`, `CONSUME_PASSIVELY`, `CONSUME_POP`.
+    pub consume_type: String,
+    /// `CLUSTERING`, `BROADCASTING`.
+    pub message_model: String,
+    /// Where the group begins without offset.
+    pub from_where: String,
+    /// Topic to expression.
+    pub subscriptions: BTreeMap<String, String>,
+}
+
+/// A client that consumes for a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupMember {
+    /// Client id.
+    pub client_id: String,
+    /// Address the broker sees.
+    pub address: String,
+    /// Programming language.
+    pub language: String,
+    /// Ordinal of its release.
+    pub version: i64,
+}
+
+impl Admin {
+    /// Groups of all masters by name. Brokers may differ; the first one's configuration is shown.
+    ///
+    /// # Errors
+    /// As [`crate::Client::ask`].
+    pub async fn groups(
+        &self,
+        cluster: Option<&str>,
+    ) -> Result<BTreeMap<String, SubscriptionGroupConfig>, CallError> {
+        let mut groups = BTreeMap::new();
+        for (_, addr) in self.cluster_info().await?.masters(cluster)? {
+            let command = Command::request(code::request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG);
+            let value = self.client.ask_json(&addr, command).await?;
+            for (name, config) in view::object(&value, "subscriptionGroupTable") {
+                groups.entry(name.clone()).or_insert_with(|| group_config(name, config));
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Configuration of `group` on the broker at `addr`; `None` if it is not there.
+    ///
+    /// # Errors
+    /// As [`crate::Client::ask`].
+    pub async fn group(
+        &self,
+        addr: &str,
+        group: &str,
+    ) -> Result<Option<SubscriptionGroupConfig>, CallError> {
+        let command = Command::request(code::request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG);
+        let value = self.client.ask_json(addr, command).await?;
+        let found = view::object(&value, "subscriptionGroupTable").find(|(name, _)| *name == group);
+        Ok(found.map(|(name, config)| group_config(name, config)))
+    }
+
+    /// Makes or replaces a group on the broker at `addr`.
+    ///
+    /// # Errors
+    /// As [`crate::Client::ask`].
+    pub async fn put_group(
+        &self,
+        addr: &str,
+        config: &SubscriptionGroupConfig,
+    ) -> Result<(), CallError> {
+        let body = serde_json::to_vec(config)
+            .map_err(|error| CallError::Argument(format!("the group is not JSON: {error}")))?;
+        let command = Command::request(code::request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP);
+        self.client.ask(addr, command.with_body(body)).await.map(|_answer| ())
+    }
+
+    /// Deletes a group with its offsets and its retry and dead-letter topics from the masters of
+    /// `cluster` (of all clusters). Returns the brokers.
+    ///
+    /// # Errors
+    /// Of the first broker or name server that fails.
+    pub async fn delete_group(
+        &self,
+        group: &str,
+        cluster: Option<&str>,
+    ) -> Result<Vec<String>, CallError> {
+        let masters = self.cluster_info().await?.masters(cluster)?;
+        for (_, addr) in &masters {
+            let command = Command::request(code::request::DELETE_SUBSCRIPTIONGROUP)
+                .with_ext("groupName", group.to_owned())
+                .with_ext("cleanOffset", "true");
+            self.client.ask(addr, command).await?;
+        }
+        for topic in [name::retry_topic(group), name::dlq_topic(group)] {
+            self.delete_topic(&topic, cluster).await?;
+        }
+        Ok(masters.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// How far `group` is in every queue that it has read, sorted by queue.
+    ///
+    /// # Errors
+    /// As [`crate::Client::ask`].
+    pub async fn progress(
+        &self,
+        group: &str,
+        topic: Option<&str>,
+    ) -> Result<Vec<QueueProgress>, CallError> {
+        let mut rows = Vec::new();
+        for (_, addr) in self.cluster_info().await?.masters(None)? {
+            let mut command = Command::request(code::request::GET_CONSUME_STATS)
+                .with_ext("consumerGroup", group.to_owned());
+            if let Some(topic) = topic {
+                command = command.with_ext("topic", topic.to_owned());
+            }
+            let value = self.client.ask_json(&addr, command).await?;
+            rows.extend(progress_rows(&value));
+        }
+        rows.sort_by(|a, b| a.queue.cmp(&b.queue));
+        rows.dedup_by(|a, b| a.queue == b.queue);
+        Ok(rows)
+    }
+
+    /// Who consumes for `group`; `None` if nobody is connected.
+    ///
+    /// # Errors
+    /// As [`crate::Client::ask`].
+    pub async fn group_clients(&self, group: &str) -> Result<Option<GroupClients>, CallError> {
+        let mut clients: Option<GroupClients> = None;
+        let mut members = BTreeSet::new();
+        for (_, addr) in self.cluster_info().await?.masters(None)? {
+            let command = Command::request(code::request::GET_CONSUMER_CONNECTION_LIST)
+                .with_ext("consumerGroup", group.to_owned());
+            let value = match self.client.ask_json(&addr, command).await {
+                Err(error) if error.code() == Some(code::response::CONSUMER_NOT_ONLINE) => continue,
+                result => result?,
+            };
+            let found = clients.get_or_insert_with(|| group_clients(&value));
+            found.subscriptions.extend(group_clients(&value).subscriptions);
+            members.extend(view::list(&value, "connectionSet").iter().map(group_member));
+        }
+        Ok(clients
+            .map(|clients| GroupClients { members: members.into_iter().collect(), ..clients }))
+    }
+
+    /// Moves `group` in `topic`, whether its members are connected or not. Returns the new
+    /// offsets.
+    ///
+    /// # Errors
+    /// As [`crate::Client::route`] and [`crate::Client::ask`].
+    pub async fn reset_offsets(
+        &self,
+        group: &str,
+        topic: &str,
+        to: ResetTo,
+    ) -> Result<Vec<(MessageQueue, i64)>, CallError> {
+        let route = self.client.fetch_route(topic).await?;
+        let timestamp = match to {
+            ResetTo::First => 0,
+            ResetTo::Last => -1,
+            ResetTo::Time(time) => time,
+        };
+        let mut moved = Vec::new();
+        for (broker, addr) in route.masters() {
+            let command = Command::request(code::request::INVOKE_BROKER_TO_RESET_OFFSET)
+                .with_ext("topic", topic.to_owned())
+                .with_ext("group", group.to_owned())
+                .with_ext("timestamp", timestamp.to_string())
+                .with_ext("isForce", "true");
+            match self.client.ask_json(addr, command).await {
+                Ok(value) => {
+                    let offsets = view::object(&value, "offsetTable");
+                    moved.extend(
+                        offsets.filter_map(|(k, v)| Some((view::queue_key(k)?, v.as_i64()?))),
+                    );
+                }
+                Err(error) if error.code() == Some(code::response::CONSUMER_NOT_ONLINE) => {
+                    moved.extend(self.commit_offsets(group, &route, broker, to).await?);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        moved.sort();
+        Ok(moved)
+    }
+
+    /// Stores the offsets directly: nobody is connected who could mind.
+    async fn commit_offsets(
+        &self,
+        group: &str,
+        route: &Route,
+        broker: &str,
+        to: ResetTo,
+    ) -> Result<Vec<(MessageQueue, i64)>, CallError> {
+        let mut moved = Vec::new();
+        for queue in route.read_queues().into_iter().filter(|q| &*q.broker_name == broker) {
+            let offset = match to {
+                ResetTo::First => self.client.min_offset(&queue).await?,
+                ResetTo::Last => self.client.max_offset(&queue).await?,
+                ResetTo::Time(time) => self.client.offset_at(&queue, time).await?,
+            };
+            self.client.commit(group, &queue, offset).await?;
+            moved.push((queue, offset));
+        }
+        Ok(moved)
+    }
+}
+
+/// Members that are missing or make no sense keep their defaults.
+fn group_config(name: &str, value: &Value) -> SubscriptionGroupConfig {
+    serde_json::from_value(value.clone())
+        .unwrap_or_else(|_error| SubscriptionGroupConfig::new(name))
+}
+
+fn progress_rows(value: &Value) -> Vec<QueueProgress> {
+    view::object(value, "offsetTable")
+        .filter_map(|(key, entry)| {
+            Some(QueueProgress {
+                queue: view::queue_key(key)?,
+                broker_offset: view::number(entry, "brokerOffset"),
+                consumer_offset: view::number(entry, "consumerOffset"),
+                pull_offset: view::number(entry, "pullOffset"),
+                last_timestamp: view::number(entry, "lastTimestamp"),
+            })
+        })
+        .collect()
+}
+
+fn group_clients(value: &Value) -> GroupClients {
+    let subscriptions = view::object(value, "subscriptionTable")
+        .map(|(topic, subscription)| (topic.clone(), view::text(subscription, "subString")))
+        .collect();
+    GroupClients {
+        members: Vec::new(),
+        consume_type: view::text(value, "consumeType"),
+        message_model: view::text(value, "messageModel"),
+        from_where: view::text(value, "consumeFromWhere"),
+        subscriptions,
+    }
+}
+
+fn group_member(value: &Value) -> GroupMember {
+    GroupMember {
+        client_id: view::text(value, "clientId"),
+        address: view::text(value, "clientAddr"),
+        language: view::text(value, "language"),
+        version: view::number(value, "version"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    #[test]
+    fn progress_is_read_from_object_keyed_maps() {
+        let body = br#"{"consumeTps":0.0,"offsetTable":{{"brokerName":"b","queueId":1,"topic":"T"}:{"brokerOffset":9,"consumerOffset":4,"lastTimestamp":7,"pullOffset":6}}}"#;
+        let rows = progress_rows(&json::to_value(body).unwrap());
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].lag(), rows[0].in_flight(), rows[0].queue.queue_id), (5, 2, 1));
+    }
+
+    #[test]
+    fn lag_is_never_negative() {
+        let row = QueueProgress {
+            queue: view::queue(&Value::Null),
+            broker_offset: 3,
+            consumer_offset: 5,
+            pull_offset: 0,
+            last_timestamp: 0,
+        };
+        assert_eq!((row.lag(), row.in_flight()), (0, 0));
+    }
+}
