@@ -6,15 +6,56 @@ use clap::Subcommand;
 
 use crate::output::Output;
 
+mod bench;
+mod broker_config;
+mod cluster;
+mod connect;
+mod consume;
+mod group;
+mod kv;
+mod message;
+mod send;
+mod shape;
+mod time;
+mod topic;
+
 /// The commands of this family.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Send messages to a topic
+    Send(Box<send::Send>),
+    /// Read messages of a topic as a member of a consumer group
+    Consume(Box<consume::Consume>),
+    /// List, make, change and delete topics
+    Topic(topic::Topic),
+    /// List, make and delete consumer groups, see and move their offsets
+    Group(group::Group),
+    /// Find messages by id or key
+    Message(message::Message),
+    /// Show the brokers of a cluster
+    Cluster(cluster::Cluster),
+    /// Show and change the settings of a running broker
+    BrokerConfig(broker_config::BrokerConfig),
+    /// Show and change the key-value entries of the name servers
+    Kv(kv::Kv),
+    /// Measure a broker: throughput, latency, and what its process uses
+    Bench(Box<bench::Bench>),
+}
 
 /// Runs one of them.
 ///
 /// # Errors
 /// Whatever the user must be told; the chain is printed as one line.
-#[expect(clippy::needless_pass_by_value, reason = "variants will carry what they need")]
-pub fn run(command: Command, _output: &mut Output) -> anyhow::Result<ExitCode> {
-    match command {}
+pub fn run(command: Command, output: &mut Output) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Send(command) => send::run(&command, output),
+        Command::Consume(command) => consume::run(&command, output),
+        Command::Topic(command) => topic::run(&command, output),
+        Command::Group(command) => group::run(&command, output),
+        Command::Message(command) => message::run(&command, output),
+        Command::Cluster(command) => cluster::run(&command, output),
+        Command::BrokerConfig(command) => broker_config::run(&command, output),
+        Command::Kv(command) => kv::run(&command, output),
+        Command::Bench(command) => bench::run(&command, output),
+    }
 }

@@ -1,0 +1,141 @@
+//! Which cluster a command talks to, and how it prints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use comfy_table::Table;
+use rmq_client::{Client, Config, NameServers};
+use rmq_host::SystemClock;
+use rmq_host::runtime::{self, RuntimeConfig};
+use serde::Serialize;
+
+use super::time::duration;
+use crate::output::Output;
+
+/// Where a name server listens unless something else is said.
+const NAME_SERVER_DEFAULT: &str = "127.0.0.1:9876";
+
+/// Options of every command that talks to a cluster.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Connect {
+    /// Name servers of the cluster, separated by ';' [default: 127.0.0.1:9876]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "HOST:PORT",
+        env = "NAMESRV_ADDR",
+        global = true,
+        help_heading = "Connection"
+    )]
+    namesrv: Option<String>,
+
+    /// How long to wait for an answer
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "5s",
+        value_parser = duration,
+        global = true,
+        help_heading = "Connection"
+    )]
+    timeout: Duration,
+
+    /// How to print the result
+    #[arg(
+        short = 'o',
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t = Format::Table,
+        global = true,
+        help_heading = "Connection"
+    )]
+    output: Format,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+impl Connect {
+    /// How to print.
+    pub(crate) fn format(&self) -> Format {
+        self.output
+    }
+
+    /// The cluster's name servers.
+    ///
+    /// # Errors
+    /// If what was given is not a list of addresses.
+    pub(crate) fn name_servers(&self) -> anyhow::Result<NameServers> {
+        let given = self.namesrv.as_deref().filter(|text| !text.trim().is_empty());
+        match given {
+            Some(text) => text.parse().with_context(|| format!("--namesrv {text}")),
+            None => NAME_SERVER_DEFAULT.parse().context("the default name server"),
+        }
+    }
+
+    /// A client of the cluster. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// As [`Connect::name_servers`].
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        let config = Config::new(self.name_servers()?, Arc::new(SystemClock::new()));
+        Ok(Client::new(Config { timeout: self.timeout, ..config }))
+    }
+
+    /// Runs `work` with a client, on this thread.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) fn run<T>(
+        &self,
+        work: impl AsyncFnOnce(Client) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let config = RuntimeConfig { workers: 0, ..RuntimeConfig::default() };
+        let runtime = runtime::build(&config).context("cannot start the runtime")?;
+        let client = self.client()?;
+        runtime.block_on(work(client))
+    }
+
+    /// Prints `value` as JSON, or the table that `table` makes of it.
+    ///
+    /// # Errors
+    /// Those of the standard output.
+    pub(crate) fn show<T: Serialize>(
+        &self,
+        output: &mut Output,
+        value: &T,
+        table: impl FnOnce(&T) -> Table,
+    ) -> anyhow::Result<()> {
+        match self.output {
+            Format::Json => output.line(serde_json::to_string_pretty(value)?)?,
+            Format::Table => output.table(&table(value))?,
+        }
+        Ok(())
+    }
+
+    /// Prints what was done: `sentence` for people, `value` for programs.
+    ///
+    /// # Errors
+    /// Those of the standard output.
+    pub(crate) fn tell(
+        &self,
+        output: &mut Output,
+        value: &impl Serialize,
+        sentence: &str,
+    ) -> anyhow::Result<()> {
+        match self.output {
+            Format::Json => output.line(serde_json::to_string_pretty(value)?)?,
+            Format::Table => output.line(sentence)?,
+        }
+        Ok(())
+    }
+}
