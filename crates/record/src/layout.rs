@@ -409,6 +409,20 @@ fn decode_host(bytes: &[u8], at: usize, v6: bool) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_be_bytes([high, low])))
 }
 
+/// Length of the properties of a record that [`encode`] made of a topic and body of these lengths.
+pub fn properties_bytes(record: &[u8], topic_bytes: usize, body_bytes: usize) -> usize {
+    let v6 = |bit| i32_at(record, SYS_FLAG_AT).is_some_and(|flag| flag & bit != 0);
+    let topic_len = if topic_bytes <= V1_TOPIC_BYTES_MAX { 1 } else { 2 };
+    let before = 72
+        + host_bytes(v6(sysflag::BORN_HOST_V6))
+        + host_bytes(v6(sysflag::STORE_HOST_V6))
+        + body_bytes
+        + topic_len
+        + topic_bytes
+        + 2;
+    record.len().saturating_sub(before)
+}
+
 /// Store timestamp of a record of which at least the header is in `buf`.
 pub fn store_time_of(buf: &[u8]) -> Option<Millis> {
     let v6 = i32_at(buf, SYS_FLAG_AT)? & sysflag::BORN_HOST_V6 != 0;

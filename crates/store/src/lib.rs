@@ -1,1 +1,46 @@
 //! The log: commit log, consume queues, index, checkpoint, recovery and retention.
+//!
+//! The files are those of the Java broker (`docs/formats/`): either can open what the other left.
+//! One thread owns the log ([`Store::put`] hands it work); everything that follows the log (queues,
+//! index, checkpoint) can be made again from it and is written behind. Readers take no lock of the
+//! log's thread.
+//!
+//! For replicas the log is raw bytes: [`Store::raw_log`] reads them as they are, fillers included.
+#![warn(missing_docs)]
+
+mod appender;
+mod checkpoint;
+mod config;
+pub mod disk;
+pub mod durable;
+mod follow;
+mod index;
+mod log;
+mod prepare;
+mod put;
+mod query;
+mod queue;
+mod queues;
+mod read;
+mod recovery;
+mod retention;
+mod shared;
+mod status;
+mod store;
+mod sys;
+
+pub use config::{
+    DELAY_LEVELS, FlushMode, InboxConfig, IndexConfig, OnDamage, Retention, StoreConfig,
+    UpkeepConfig,
+};
+pub use disk::{Disk, DiskFile, OsDisk};
+pub use put::{
+    Arrival, Arrivals, Observers, OneOrMany, Prepared, Put, PutDone, PutError, PutGroup, PutOk,
+    PutResult, PutStatus,
+};
+pub use query::QueryResult;
+pub use queue::Queue;
+pub use read::{Boundary, ReadLimits, ReadResult, ReadStatus, RecordFilter};
+pub use recovery::OpenError;
+pub use status::StoreStatus;
+pub use store::{CloseError, Store, UnitView};

@@ -1,0 +1,636 @@
+//! Opening: finds the end of the log and makes queues and index agree with it.
+
+use crate::checkpoint::{Checkpoint, Progress};
+use crate::config::{OnDamage, StoreConfig, position_of};
+use crate::disk::{Disk, OpenMode};
+use crate::index::{self, Entry, Index, Trust};
+use crate::log::{Log, Segment};
+use crate::queue::{LoadError, Queue, Unit};
+use crate::queues::QueueTable;
+use rmq_model::{LogOffset, Millis};
+use rmq_record::layout::{Check, Fault, MAGIC_V1, MAGIC_V2, Parsed, RecordView};
+use rmq_record::{properties, tags};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Java writes a checkpoint up to a minute before the queue files reach the disk.
+const JAVA_MARGIN_MS: Millis = 63_000;
+/// Units and entries that recovery keeps in memory before it writes them.
+const PENDING_MAX: usize = 200_000;
+/// How far behind a damaged record another one is looked for.
+const SEARCH_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Why a store cannot be opened. The log was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A setting is out of range.
+    #[error("{reason}")]
+    Config {
+        /// Which rule it breaks.
+        reason: String,
+    },
+    /// Another broker, of ours or Java's, has the store open.
+    #[error("{} is locked: another broker uses this store", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The store was made by a kind of broker whose files we do not read.
+    #[error("{} belongs to a {kind} store, which is not supported", path.display())]
+    Unsupported {
+        /// `RocksDB` or `DLedger`.
+        kind: &'static str,
+        /// What tells.
+        path: PathBuf,
+    },
+    /// A file that does not belong here, or was made with another size setting.
+    #[error("{} has {len} bytes where the settings say {want}, or is none of ours", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        len: u64,
+        /// The length by the settings.
+        want: u64,
+    },
+    /// A segment in the middle of the log is missing.
+    #[error("{} is missing in the middle of the log", path.display())]
+    Gap {
+        /// The file that should be there.
+        path: PathBuf,
+    },
+    /// A record that had been durable is damaged, and valid ones follow it. Restore the file, or
+    /// cut the log there with [`OnDamage::Cut`] and lose what follows.
+    #[error("{} is damaged at byte {at} (log offset {offset}): {fault}", path.display())]
+    Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// Position in the file.
+        at: u64,
+        /// Position in the log.
+        offset: u64,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// The file system failed.
+    #[error("cannot open the store at {}", path.display())]
+    Io {
+        /// What was being read.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What opening starts from.
+pub(crate) struct Evidence {
+    /// The last stop was not clean.
+    pub(crate) unclean: bool,
+    pub(crate) checkpoint: Checkpoint,
+    /// Our own marks, if they belong to the checkpoint.
+    pub(crate) progress: Option<Progress>,
+    /// The kernel has not restarted since the marks were written.
+    pub(crate) same_boot: bool,
+}
+
+impl Evidence {
+    /// Whether queue files hold all that was written to them.
+    pub(crate) fn queues_trusted(&self) -> bool {
+        !self.unclean || (self.progress.is_some() && self.same_boot)
+    }
+
+    pub(crate) fn index_trust(&self) -> Trust {
+        match &self.progress {
+            _ if !self.unclean => Trust::All,
+            Some(_) if self.same_boot => Trust::Entries,
+            progress => Trust::Synced {
+                full_until: self.checkpoint.index,
+                mark: progress.as_ref().and_then(|progress| progress.index.clone()),
+            },
+        }
+    }
+}
+
+/// What recovery found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Recovered {
+    /// End of the log.
+    pub(crate) end: u64,
+    /// Store time of the last record looked at.
+    pub(crate) last_time: Millis,
+    /// Records that were put into queues and index again.
+    pub(crate) dispatched: u64,
+}
+
+/// Refuses stores of other kinds.
+pub(crate) fn refuse_other_kinds(disk: &dyn Disk, config: &StoreConfig) -> Result<(), OpenError> {
+    let names = |dir: &std::path::Path| match disk.list(dir) {
+        Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(OpenError::Io { path: dir.to_owned(), source }),
+    };
+    let queues = config.queues_dir();
+    for name in names(&queues)? {
+        if name == "CURRENT" || name.starts_with("MANIFEST-") {
+            return Err(OpenError::Unsupported { kind: "RocksDB", path: queues.join(name) });
+        }
+    }
+    for name in names(&config.root)? {
+        if name.starts_with("dledger-") {
+            return Err(OpenError::Unsupported { kind: "DLedger", path: config.root.join(name) });
+        }
+    }
+    Ok(())
+}
+
+/// Opens the segment files, oldest first.
+pub(crate) fn load_segments(
+    disk: &dyn Disk,
+    config: &StoreConfig,
+) -> Result<Vec<Arc<Segment>>, OpenError> {
+    let dir = &config.commit_log;
+    let want = config.segment_bytes;
+    let at_dir = |source| OpenError::Io { path: dir.clone(), source };
+    let mut entries: Vec<_> =
+        disk.list(dir).map_err(at_dir)?.into_iter().filter(|entry| !entry.is_dir).collect();
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let count = entries.len();
+    let mut segments: Vec<Arc<Segment>> = Vec::new();
+    for (at, entry) in entries.into_iter().enumerate() {
+        let path = dir.join(&entry.name);
+        let failed = |source| OpenError::Io { path: path.clone(), source };
+        let foreign = || OpenError::Foreign { path: path.clone(), len: entry.len, want };
+        let base = position_of(&entry.name).ok_or_else(foreign)?;
+        let file = disk.open(&path, OpenMode::Existing).map_err(failed)?;
+        if entry.len != want {
+            // A segment that was being made when the process ended is short and begins with zeros.
+            let mut first = [0; 8];
+            let unused = entry.len < 8
+                || (entry.len < want
+                    && file.read_exact_at(0, &mut first).is_ok()
+                    && first == [0; 8]);
+            if at + 1 == count && unused {
+                drop(file);
+                disk.remove_file(&path).map_err(failed)?;
+                continue;
+            }
+            return Err(foreign());
+        }
+        if let Some(before) = segments.last()
+            && before.end() != base
+        {
+            return Err(OpenError::Gap { path: crate::config::file_at(dir, before.end()) });
+        }
+        segments.push(Arc::new(Segment::new(base, want, path, file)));
+    }
+    Ok(segments)
+}
+
+/// Finds the queues on disk. Holds for each the log end of its last unit before a hole, if any.
+pub(crate) fn load_queues(
+    disk: &dyn Disk,
+    config: &StoreConfig,
+    queues: &QueueTable,
+    trusted: bool,
+) -> Result<LoadedQueues, OpenError> {
+    let dir = config.queues_dir();
+    let at = |path: PathBuf| move |source| OpenError::Io { path, source };
+    disk.create_dir_all(&dir).map_err(at(dir.clone()))?;
+    let mut loaded = LoadedQueues { last_end: 0, hole: None };
+    for topic in disk.list(&dir).map_err(at(dir.clone()))? {
+        if !topic.is_dir {
+            continue;
+        }
+        let topic_dir = dir.join(&topic.name);
+        let name: Arc<str> = topic.name.into();
+        for queue in disk.list(&topic_dir).map_err(at(topic_dir.clone()))? {
+            let Ok(id) = queue.name.parse::<u32>() else { continue };
+            if !queue.is_dir {
+                continue;
+            }
+            let found =
+                queues.get_or_make(&name, id).load(trusted).map_err(|error| match error {
+                    LoadError::Io(source) => {
+                        OpenError::Io { path: topic_dir.join(&queue.name), source }
+                    }
+                    LoadError::Foreign { path, len, want } => {
+                        OpenError::Foreign { path, len, want }
+                    }
+                })?;
+            loaded.last_end = loaded.last_end.max(found.last_end);
+            if let Some(hole) = found.hole {
+                tracing::warn!(
+                    topic = &*name,
+                    queue = id,
+                    "queue files have a hole, made again from the log"
+                );
+                loaded.hole = Some(loaded.hole.map_or(hole, |other| other.min(hole)));
+            }
+        }
+    }
+    Ok(loaded)
+}
+
+/// All queues together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadedQueues {
+    /// One past the last record any unit points to.
+    pub(crate) last_end: u64,
+    /// Units before this place of the log are complete in all queues.
+    pub(crate) hole: Option<u64>,
+}
+
+/// Recovery of one store.
+pub(crate) struct Recovery<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) config: &'a StoreConfig,
+    pub(crate) log: &'a Log,
+    pub(crate) queues: &'a QueueTable,
+    pub(crate) index: Option<&'a Index>,
+    pub(crate) evidence: &'a Evidence,
+    pub(crate) now: Millis,
+}
+
+impl Recovery<'_> {
+    /// Scans the log from a place up to which queues and index are complete, makes them complete
+    /// up to its end, and cuts off what is behind.
+    pub(crate) fn run(&self, loaded: LoadedQueues) -> Result<Recovered, OpenError> {
+        let segments = self.log.segments();
+        let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
+            self.forget_all().map_err(|source| self.io(source))?;
+            return Ok(Recovered::default());
+        };
+        self.log.reset_ends(last.end());
+        let start = self.start(&segments, loaded).clamp(first.base, last.end());
+        let rebuild = self.evidence.unclean || start < loaded.last_end;
+        if rebuild {
+            for queue in self.queues.all() {
+                queue
+                    .cut(start, !self.evidence.queues_trusted())
+                    .map_err(|source| self.io(source))?;
+            }
+        }
+        let mut scan = Scan {
+            recovery: self,
+            index_end: self.index.and_then(Index::end_offset),
+            entries: Vec::new(),
+            units: 0,
+            dirty: Vec::new(),
+            out: Recovered { end: start, last_time: 0, dispatched: 0 },
+        };
+        let fault = scan.run(&segments).map_err(|source| self.io(source))?;
+        scan.write().map_err(|source| self.io(source))?;
+        let out = scan.out;
+        if let Some(fault) = fault {
+            self.judge(&segments, out.end, fault)?;
+        }
+        self.cut_log(&segments, out.end).map_err(|source| self.io(source))?;
+        self.log.reset_ends(out.end);
+        if let Some(index) = self.index
+            && index.end_offset().is_some_and(|end| out.end <= end)
+        {
+            index.cut(out.end).map_err(|source| self.io(source))?;
+        }
+        let min = self.log.min();
+        for queue in self.queues.all() {
+            queue.next.store(queue.max_offset(), std::sync::atomic::Ordering::Release);
+            queue.correct_min(min).map_err(|source| self.io(source))?;
+        }
+        Ok(out)
+    }
+
+    fn io(&self, source: io::Error) -> OpenError {
+        OpenError::Io { path: self.config.root.clone(), source }
+    }
+
+    /// No log: what is left of queues and index points nowhere.
+    fn forget_all(&self) -> io::Result<()> {
+        for topic in self.queues.topics() {
+            self.queues.delete(&topic)?;
+        }
+        self.index.map_or(Ok(()), Index::clear)
+    }
+
+    /// Everything before this place is in queues and index; a record begins here.
+    fn start(&self, segments: &[Arc<Segment>], loaded: LoadedQueues) -> u64 {
+        let first = segments.first().map_or(0, |segment| segment.base);
+        let known = match &self.evidence.progress {
+            _ if !self.evidence.unclean => loaded.last_end,
+            Some(progress) if self.evidence.same_boot => progress.written,
+            Some(progress) => progress.synced,
+            None => self.start_by_time(segments).unwrap_or(first),
+        };
+        let known = loaded.hole.map_or(known, |hole| known.min(hole));
+        let last = segments.last().map_or(0, |segment| segment.end());
+        if last < known {
+            // Queues are ahead of the log: read its last segment again.
+            return segments.last().map_or(first, |segment| segment.base);
+        }
+        known.max(first)
+    }
+
+    /// Java's rule: the last segment whose first record is older than the checkpoint.
+    fn start_by_time(&self, segments: &[Arc<Segment>]) -> Option<u64> {
+        let Checkpoint { physic, logics, .. } = self.evidence.checkpoint;
+        let before = physic.min(logics).saturating_sub(JAVA_MARGIN_MS).max(0);
+        let is_start = |segment: &&Arc<Segment>| {
+            first_record_time(segment).is_some_and(|time| 0 < time && time <= before)
+        };
+        segments.iter().rev().find(is_start).map(|segment| segment.base)
+    }
+
+    /// Decides whether the bytes at `end` are the end of the log or damage to it.
+    fn judge(&self, segments: &[Arc<Segment>], end: u64, fault: Fault) -> Result<(), OpenError> {
+        let Some(segment) = segments.iter().find(|s| s.base <= end && end < s.end()) else {
+            return Ok(());
+        };
+        let physic = self.evidence.checkpoint.physic;
+        let later = segments
+            .iter()
+            .filter(|later| end < later.base)
+            .find_map(|later| first_record_time(later));
+        let follows = match later {
+            Some(time) => Some(time),
+            // Only power loss tears what is behind; zeros are how a log ends.
+            None if self.evidence.same_boot => None,
+            None if fault == (Fault::Magic { magic: 0 }) && !self.evidence.unclean => None,
+            None => next_record_time(segment, end).map_err(|source| self.io(source))?,
+        };
+        let Some(time) = follows else { return Ok(()) };
+        // Was what follows durable before the stop? Then so was this, and it must be readable.
+        let was_durable = !self.evidence.unclean
+            || self.evidence.progress.as_ref().is_some_and(|progress| end < progress.synced)
+            || (later.is_some() && self.config.flush.is_sync())
+            || (0 < physic && time <= physic);
+        let damaged = OpenError::Damaged {
+            path: segment.path.clone(),
+            at: end - segment.base,
+            offset: end,
+            fault,
+        };
+        if was_durable && self.config.on_damage == OnDamage::Refuse {
+            return Err(damaged);
+        }
+        tracing::warn!(error = %damaged, was_durable, "the log is cut here");
+        Ok(())
+    }
+
+    /// Removes segments behind `end` and clears the rest of the one it is in, so that no old record
+    /// can come back to life when a new one ends where the old one began.
+    fn cut_log(&self, segments: &[Arc<Segment>], end: u64) -> io::Result<()> {
+        let mut kept = segments.to_vec();
+        while let Some(last) = kept.last().filter(|last| end < last.base) {
+            self.disk.remove_file(&last.path)?;
+            kept.pop();
+        }
+        if kept.len() < segments.len() {
+            self.disk.sync_dir(self.log.dir())?;
+        }
+        if let Some(last) = kept.last().filter(|last| end < last.end()) {
+            let clean = self.evidence.progress.as_ref().and_then(|p| p.clean_end) == Some(end);
+            if self.evidence.unclean || !clean {
+                last.file.zero(end - last.base, last.len)?;
+                last.file.sync_data()?;
+            }
+        }
+        if self.evidence.unclean {
+            let synced = self.evidence.progress.as_ref().map_or(0, |progress| progress.synced);
+            for segment in kept.iter().filter(|segment| synced < segment.end()) {
+                segment.file.sync_data()?;
+            }
+        }
+        self.log.set_segments(kept);
+        Ok(())
+    }
+}
+
+/// Store time of a segment's first record, if that is valid.
+fn first_record_time(segment: &Segment) -> Option<Millis> {
+    let mut reader = Reader::new(segment, segment.base);
+    let bytes = reader.record().ok()??;
+    match RecordView::parse(bytes, Check::full(LogOffset(segment.base))) {
+        Ok(Parsed::Record(record)) => Some(record.store_timestamp),
+        Ok(Parsed::Blank(_)) | Err(_) => None,
+    }
+}
+
+/// Store time of the next valid record behind `at` in the segment.
+fn next_record_time(segment: &Segment, at: u64) -> io::Result<Option<Millis>> {
+    const STEP: u64 = 1024 * 1024;
+    let limit = segment.end().min(at.saturating_add(SEARCH_BYTES_MAX));
+    let mut from = at + 1;
+    let mut bytes = Vec::new();
+    while from + 8 <= limit {
+        // Windows overlap, so that a magic is never cut in two.
+        let len = (limit - from).min(STEP + 7);
+        bytes.resize(usize::try_from(len).unwrap_or(0), 0);
+        segment.file.read_exact_at(from - segment.base, &mut bytes)?;
+        from += STEP;
+        if bytes.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        for (word, place) in bytes.windows(8).zip(from - STEP..) {
+            let magic = word.last_chunk().map(|magic| u32::from_be_bytes(*magic));
+            if !matches!(magic, Some(MAGIC_V1 | MAGIC_V2)) {
+                continue;
+            }
+            let mut reader = Reader::new(segment, place);
+            if let Some(bytes) = reader.record()?
+                && let Ok(Parsed::Record(record)) =
+                    RecordView::parse(bytes, Check::full(LogOffset(place)))
+            {
+                return Ok(Some(record.store_timestamp));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a segment from a place on, in large pieces.
+struct Reader<'a> {
+    segment: &'a Segment,
+    /// Place in the log of the buffer's first byte.
+    at: u64,
+    buffer: Vec<u8>,
+    used: usize,
+}
+
+impl<'a> Reader<'a> {
+    const READ_BYTES: u64 = 1024 * 1024;
+
+    fn new(segment: &'a Segment, at: u64) -> Self {
+        Self { segment, at, buffer: Vec::new(), used: 0 }
+    }
+
+    fn place(&self) -> u64 {
+        self.at + u64::try_from(self.used).unwrap_or(0)
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.used += bytes;
+    }
+
+    /// Bytes from the present place on: the whole record, or what is left of the segment. `None`
+    /// at the segment's end.
+    fn record(&mut self) -> io::Result<Option<&[u8]>> {
+        let left = self.segment.end().saturating_sub(self.place());
+        if left == 0 {
+            return Ok(None);
+        }
+        let have = self.buffer.len() - self.used;
+        if (have as u64) < left.min(8) {
+            self.fill(Self::READ_BYTES)?;
+        }
+        let rest = self.buffer.get(self.used..).unwrap_or_default();
+        let size = rmq_record::layout::next_size(rest).unwrap_or(0) as u64;
+        if (rest.len() as u64) < size.min(left) && is_magic(rest) {
+            self.fill(size.max(Self::READ_BYTES))?;
+        }
+        Ok(Some(self.buffer.get(self.used..).unwrap_or_default()))
+    }
+
+    fn fill(&mut self, bytes: u64) -> io::Result<()> {
+        let place = self.place();
+        let len = bytes.min(self.segment.end() - place);
+        self.buffer.resize(usize::try_from(len).unwrap_or(0), 0);
+        self.segment.file.read_exact_at(place - self.segment.base, &mut self.buffer)?;
+        self.at = place;
+        self.used = 0;
+        Ok(())
+    }
+}
+
+fn is_magic(bytes: &[u8]) -> bool {
+    let magic = bytes.get(4..8).and_then(|m| m.first_chunk()).map(|m| u32::from_be_bytes(*m));
+    matches!(magic, Some(MAGIC_V1 | MAGIC_V2))
+}
+
+struct Scan<'a> {
+    recovery: &'a Recovery<'a>,
+    index_end: Option<u64>,
+    entries: Vec<Entry>,
+    units: usize,
+    dirty: Vec<Arc<Queue>>,
+    out: Recovered,
+}
+
+impl Scan<'_> {
+    /// Reads on until something is no record; says what, or `None` at the end of the last file.
+    fn run(&mut self, segments: &[Arc<Segment>]) -> io::Result<Option<Fault>> {
+        let start = self.out.end;
+        for segment in segments.iter().filter(|segment| start < segment.end()) {
+            let mut reader = Reader::new(segment, start.max(segment.base));
+            loop {
+                let at = reader.place();
+                let Some(bytes) = reader.record()? else { break };
+                match RecordView::parse(bytes, Check::full(LogOffset(at))) {
+                    Ok(Parsed::Record(record)) => {
+                        let len = record.bytes.len();
+                        self.record(&record)?;
+                        self.out.end = at + len as u64;
+                        reader.skip(len);
+                    }
+                    Ok(Parsed::Blank(_)) => {
+                        self.out.end = segment.end();
+                        break;
+                    }
+                    Err(fault) => return Ok(Some(fault)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn record(&mut self, record: &RecordView<'_>) -> io::Result<()> {
+        self.out.last_time = record.store_timestamp;
+        self.out.dispatched += 1;
+        let known = properties::Known::of(record.properties);
+        if record.is_queued() {
+            let delayed =
+                record.topic == rmq_model::name::SCHEDULE_TOPIC && known.delay_level() > 0;
+            let tags_code = if delayed {
+                let delay = self.recovery.config.delay_of(known.delay_level());
+                record.store_timestamp.saturating_add(delay)
+            } else {
+                known.tags.map_or(0, tags::tags_code)
+            };
+            self.unit(record, tags_code)?;
+        }
+        let rolled_back = record.transaction() == rmq_model::sysflag::TRANSACTION_ROLLBACK;
+        let is_new = self.index_end.is_none_or(|end| end < record.log_offset.0);
+        if self.recovery.index.is_some() && is_new && !rolled_back {
+            let topic = index::topic_hash(record.topic);
+            let (log_offset, store_time) = (record.log_offset.0, record.store_timestamp);
+            let keys = known.uniq_key.into_iter().chain(known.key_list());
+            let entry = |key| Entry { hash: index::key_hash(topic, key), log_offset, store_time };
+            self.entries.extend(keys.map(entry));
+        }
+        if PENDING_MAX <= self.units.max(self.entries.len()) {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn unit(&mut self, record: &RecordView<'_>, tags_code: i64) -> io::Result<()> {
+        let topic: Arc<str> = record.topic.into();
+        let queue = self.recovery.queues.get_or_make(&topic, record.queue_id);
+        let next = queue.max_offset();
+        let offset = record.queue_offset;
+        let per_file = self.recovery.config.units_per_file();
+        let empty = queue.min_offset() == next;
+        if offset < next {
+            // The topic was deleted and made again: the later record counts.
+            tracing::warn!(
+                topic = record.topic,
+                queue = record.queue_id,
+                next,
+                offset,
+                "queue restarts at an earlier offset"
+            );
+            queue.write_out()?;
+            queue.cut_to(offset)?;
+        } else if (empty && next < offset) || next.saturating_add(per_file) < offset {
+            if !empty {
+                tracing::warn!(
+                    topic = record.topic,
+                    queue = record.queue_id,
+                    next,
+                    offset,
+                    "queue restarts at a later offset, the part before is lost"
+                );
+            }
+            queue.write_out()?;
+            queue.cut_to(0)?;
+            queue.start_at(offset);
+        }
+        for missing in queue.max_offset()..offset {
+            queue.append(missing, Unit::PRE_BLANK, record.store_timestamp);
+        }
+        let size = u32::try_from(record.bytes.len()).unwrap_or(u32::MAX);
+        let unit = Unit { log_offset: record.log_offset.0, size, tags_code };
+        queue.append(offset, unit, record.store_timestamp);
+        self.units += 1;
+        if !queue.dirty.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            self.dirty.push(queue);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        for queue in self.dirty.drain(..) {
+            queue.dirty.store(false, std::sync::atomic::Ordering::Release);
+            queue.write_out()?;
+        }
+        self.units = 0;
+        if let Some(index) = self.recovery.index
+            && !self.entries.is_empty()
+        {
+            index.append(&mut self.entries);
+            index.apply(self.recovery.now)?;
+        }
+        Ok(())
+    }
+}

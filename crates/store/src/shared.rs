@@ -1,0 +1,297 @@
+//! What the store's threads share.
+
+use crate::checkpoint::{Checkpoint, CheckpointFile, ProgressFile};
+use crate::config::StoreConfig;
+use crate::disk::{Disk, DiskFile};
+use crate::index::{Index, IndexMark};
+use crate::log::Log;
+use crate::put::{Observers, PutDone, PutError, PutGroup};
+use crate::queue::Queue;
+use crate::queues::QueueTable;
+use parking_lot::{Condvar, Mutex};
+use rmq_model::{Clock, Millis};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub(crate) struct Shared {
+    pub(crate) config: StoreConfig,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observers: Observers,
+    pub(crate) log: Log,
+    pub(crate) queues: QueueTable,
+    pub(crate) index: Option<Index>,
+    pub(crate) inbox: Inbox,
+    pub(crate) gate: Gate,
+    /// Everything below `end` can be read from queues and index.
+    pub(crate) dispatched: Mutex<Dispatched>,
+    /// Queues with units that are only in memory.
+    pub(crate) dirty: Mutex<Vec<Arc<Queue>>>,
+    /// Units that are only in memory, in all queues.
+    pub(crate) units_pending: AtomicUsize,
+    /// Wakes the thread that writes queues and index.
+    pub(crate) behind: Signal,
+    /// Wakes the thread that makes segments and deletes.
+    pub(crate) upkeep: Signal,
+    /// Wakes the thread that syncs the log in asynchronous mode.
+    pub(crate) flusher: Signal,
+    /// Held by whoever writes queues and index.
+    pub(crate) following: Mutex<Following>,
+    /// Held while the store is open; its lock keeps other brokers out.
+    pub(crate) _lock: Box<dyn DiskFile>,
+}
+
+/// How far readers see.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dispatched {
+    pub(crate) end: u64,
+    pub(crate) time: Millis,
+}
+
+/// How far the files behind the log are.
+pub(crate) struct Following {
+    pub(crate) checkpoint: CheckpointFile,
+    pub(crate) progress: ProgressFile,
+    pub(crate) boot_id: String,
+    /// Queues were written up to here, with the store time of that place.
+    pub(crate) queues_through: Dispatched,
+    pub(crate) index_through: u64,
+    /// Durable up to here.
+    pub(crate) synced: u64,
+    pub(crate) index_mark: Option<IndexMark>,
+    pub(crate) index_full_until: Millis,
+    /// Written since the last sync.
+    pub(crate) unsynced: Vec<Arc<Queue>>,
+    /// Synced the last time; they rest if nothing new came.
+    pub(crate) resting: Vec<Arc<Queue>>,
+    pub(crate) last_index: Duration,
+    pub(crate) last_checkpoint: Duration,
+}
+
+impl Following {
+    pub(crate) fn checkpoint_value(&self) -> Checkpoint {
+        self.checkpoint.value
+    }
+}
+
+/// A thread's bell: rung by others, and by the stop.
+#[derive(Default)]
+pub(crate) struct Signal {
+    state: Mutex<SignalState>,
+    wake: Condvar,
+    /// Rung since the thread last looked, so that ringing again costs nothing.
+    rung: AtomicBool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct SignalState {
+    rung: bool,
+    hurry: bool,
+    stop: bool,
+}
+
+/// Why a waiting thread goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    Rung,
+    Hurry,
+    Timeout,
+    Stop,
+}
+
+impl Signal {
+    /// There is something to do, at leisure.
+    pub(crate) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.state.lock().rung = true;
+            self.wake.notify_one();
+        }
+    }
+
+    /// There is something to do at once.
+    pub(crate) fn hurry(&self) {
+        let mut state = self.state.lock();
+        if !state.hurry {
+            state.hurry = true;
+            self.wake.notify_one();
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits for the first ring, hurry or stop; `None` waits for ever.
+    pub(crate) fn wait(&self, at_most: Option<Duration>) -> Wake {
+        self.wait_until(at_most, |state| state.rung)
+    }
+
+    /// Like [`Signal::wait`], but a mere ring does not end it.
+    pub(crate) fn pause(&self, time: Duration) -> Wake {
+        self.wait_until(Some(time), |_| false)
+    }
+
+    fn wait_until(&self, at_most: Option<Duration>, enough: fn(&SignalState) -> bool) -> Wake {
+        let mut state = self.state.lock();
+        let done = |state: &SignalState| state.stop || state.hurry || enough(state);
+        match at_most {
+            Some(time) => {
+                self.wake.wait_while_for(&mut state, |state| !done(state), time);
+            }
+            None => self.wake.wait_while(&mut state, |state| !done(state)),
+        }
+        let wake = match *state {
+            SignalState { stop: true, .. } => Wake::Stop,
+            SignalState { hurry: true, .. } => Wake::Hurry,
+            SignalState { rung: true, .. } if enough(&state) => Wake::Rung,
+            SignalState { .. } => Wake::Timeout,
+        };
+        state.hurry = false;
+        if wake == Wake::Rung || wake == Wake::Hurry {
+            state.rung = false;
+            self.rung.store(false, Ordering::Release);
+        }
+        wake
+    }
+}
+
+/// Puts that wait for the log's thread. Bounded; a full inbox means busy, at once.
+pub(crate) struct Inbox {
+    puts_max: usize,
+    bytes_max: usize,
+    state: Mutex<InboxState>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct InboxState {
+    groups: Vec<PutGroup>,
+    puts: usize,
+    bytes: usize,
+    closed: bool,
+    log_thread_waits: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(puts_max: usize, bytes_max: usize) -> Self {
+        Self { puts_max, bytes_max, state: Mutex::default(), wake: Condvar::new() }
+    }
+
+    /// Hands a group to the log's thread; gives it back when there is no room.
+    pub(crate) fn put(&self, group: PutGroup) -> Result<(), PutGroup> {
+        let bytes: usize = group.puts.iter().map(|put| put.messages.bytes()).sum();
+        let mut state = self.state.lock();
+        if state.closed {
+            drop(state);
+            refuse(group, &PutError::Closed);
+            return Ok(());
+        }
+        let puts = state.puts.saturating_add(group.puts.len());
+        // A group that alone is too large still gets through an empty inbox.
+        let over = self.puts_max < puts || self.bytes_max < state.bytes.saturating_add(bytes);
+        if over && !state.groups.is_empty() {
+            return Err(group);
+        }
+        state.puts = puts;
+        state.bytes = state.bytes.saturating_add(bytes);
+        state.groups.push(group);
+        if std::mem::take(&mut state.log_thread_waits) {
+            drop(state);
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes all that waits, waiting for the first; false once closed and empty.
+    pub(crate) fn take(&self, groups: &mut Vec<PutGroup>) -> bool {
+        let mut state = self.state.lock();
+        while state.groups.is_empty() {
+            if state.closed {
+                return false;
+            }
+            state.log_thread_waits = true;
+            self.wake.wait(&mut state);
+        }
+        std::mem::swap(groups, &mut state.groups);
+        state.puts = 0;
+        state.bytes = 0;
+        true
+    }
+
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+        self.wake.notify_all();
+    }
+
+    /// Puts and bytes that wait.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.puts, state.bytes)
+    }
+}
+
+fn refuse(group: PutGroup, error: &PutError) {
+    let mut results: Vec<_> =
+        group.puts.iter().map(|put| (put.token, Err(error.clone()))).collect();
+    let done: Arc<dyn PutDone> = group.done;
+    done.done(&mut results);
+}
+
+/// Whether puts are let in.
+#[derive(Default)]
+pub(crate) struct Gate {
+    shut: AtomicBool,
+    failed: Mutex<Option<Arc<str>>>,
+    /// Used percent of the disk while that is too much, else 0.
+    full_percent: AtomicU8,
+    queues_failing: AtomicBool,
+}
+
+impl Gate {
+    /// After a failed write or sync: nothing is retried, what reached the disk is unknown.
+    pub(crate) fn fail(&self, reason: &str) {
+        let mut failed = self.failed.lock();
+        if failed.is_none() {
+            tracing::error!(reason, "the log stopped; restart the broker to recover it");
+            *failed = Some(reason.into());
+        }
+        self.shut.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
+        if !self.shut.load(Ordering::Acquire) {
+            return None;
+        }
+        self.failed.lock().clone()
+    }
+
+    pub(crate) fn set_full(&self, percent: Option<u8>) {
+        let before = self.full_percent.swap(percent.unwrap_or(0), Ordering::AcqRel);
+        match (before, percent) {
+            (0, Some(percent)) => tracing::error!(percent, "disk full, puts are refused"),
+            (1.., None) => tracing::info!("disk has space again, puts are accepted"),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn set_queues_failing(&self, failing: bool) {
+        self.queues_failing.store(failing, Ordering::Release);
+    }
+
+    /// Why puts are refused now.
+    pub(crate) fn refusal(&self, limit: u8) -> Option<PutError> {
+        if let Some(reason) = self.failure() {
+            return Some(PutError::Failed { reason });
+        }
+        match self.full_percent.load(Ordering::Acquire) {
+            0 => None,
+            percent => Some(PutError::DiskFull { percent, limit }),
+        }
+    }
+
+    pub(crate) fn queues_failing(&self) -> bool {
+        self.queues_failing.load(Ordering::Acquire)
+    }
+}
