@@ -10,6 +10,7 @@ mod digits;
 pub mod ext;
 pub mod frame;
 pub mod header;
+pub mod json;
 pub mod text;
 
 pub use command::{Command, Encoding};

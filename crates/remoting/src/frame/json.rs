@@ -6,6 +6,7 @@ use super::FrameError;
 use crate::command::{Command, Encoding};
 use crate::digits;
 use crate::ext::{ExtFields, Scanned};
+use crate::json::escape;
 use crate::text::ByteStr;
 use bytes::{Bytes, BytesMut};
 use rmq_model::peer::{Language, ProtocolVersion};
@@ -215,61 +216,13 @@ impl Scanner<'_> {
             if rest.get(len) == Some(&quote) {
                 return Ok(text);
             }
-            let escaped = self.escape()?;
+            let Some((escaped, len)) = escape(self.text, self.at) else {
+                return self.fail("an unknown escape");
+            };
             text.push(escaped);
+            self.at += len;
             from = self.at;
         }
-    }
-
-    /// What the escape means whose backslash lies behind.
-    fn escape(&mut self) -> Result<char> {
-        let Some(kind) = self.peek() else { return self.fail("the string is not closed") };
-        self.at += 1;
-        Ok(match kind {
-            b'"' | b'\'' | b'\\' | b'/' => char::from(kind),
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'b' => '\u{8}',
-            b'f' | b'F' => '\u{c}',
-            b'v' => '\u{b}',
-            b'0'..=b'7' => char::from(kind - b'0'),
-            b'x' => char::from(u8::try_from(self.hex(2)?).unwrap_or(b'?')),
-            b'u' => {
-                let unit = self.hex(4)?;
-                match unit {
-                    0xD800..0xDC00 => self.low_surrogate(unit)?,
-                    _ => char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
-                }
-            }
-            _ => return self.fail("an unknown escape"),
-        })
-    }
-
-    fn low_surrogate(&mut self, high: u32) -> Result<char> {
-        if self.bytes.get(self.at..self.at + 2) != Some(b"\\u") {
-            return Ok(char::REPLACEMENT_CHARACTER);
-        }
-        let at = self.at;
-        self.at += 2;
-        let low = self.hex(4)?;
-        if !(0xDC00..0xE000).contains(&low) {
-            self.at = at; // an escape of its own
-            return Ok(char::REPLACEMENT_CHARACTER);
-        }
-        let code = 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-        Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
-    }
-
-    fn hex(&mut self, len: usize) -> Result<u32> {
-        let mut value = 0;
-        for _ in 0..len {
-            let digit = self.peek().and_then(|b| char::from(b).to_digit(16));
-            let Some(digit) = digit else { return self.fail("a hexadecimal digit was expected") };
-            value = value * 16 + digit;
-            self.at += 1;
-        }
-        Ok(value)
     }
 
     /// Skips an object or array; returns its source text.

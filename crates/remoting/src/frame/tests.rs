@@ -1,7 +1,6 @@
 use super::*;
-use crate::ExtFields;
 use rmq_model::limits::FRAME_BYTES_MAX;
-use rmq_model::peer::{Language, ProtocolVersion};
+use rmq_model::peer::Language;
 
 fn with_prefix(kind: u8, header: &[u8], body: &[u8]) -> BytesMut {
     let mut out = BytesMut::new();
