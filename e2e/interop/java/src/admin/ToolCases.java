@@ -3,6 +3,7 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -61,7 +62,14 @@ final class ToolCases {
     }
 
     private static void tool(Case c, String step, String line, String... more) {
-        c.fact(step, "text", plain(run(line, more)).replace("\r", "").replace("\n", "|"));
+        c.fact(step, "text", plain(run(line, more)).replace("\r", ""));
+    }
+
+    /** As `tool`, for commands that go through their queues in no order. */
+    private static void toolSorted(Case c, String step, String line) {
+        String[] lines = plain(run(line)).replace("\r", "").split("\n");
+        Arrays.sort(lines);
+        c.fact(step, "text", String.join("\n", lines));
     }
 
     private static void commands(Case c) throws Exception {
@@ -77,7 +85,9 @@ final class ToolCases {
         tool(c, "topicStatusEmpty", "topicStatus -t " + topic);
         tool(c, "updateTopicPerm", "updateTopicPerm -b " + Env.broker + " -t " + topic + " -p 4");
         tool(c, "updateTopicPermBack", "updateTopicPerm -c DefaultCluster -t " + topic + " -p 6");
-        tool(c, "allocateMQ", "allocateMQ -t " + topic + " -i 10.0.0.1,10.0.0.2");
+        String allocated = run("allocateMQ -t " + topic + " -i 10.0.0.1,10.0.0.2");
+        c.fact("allocateMQ", "first", allocated.contains("\"10.0.0.1\":[{\"brokerName\":\"broker-a\",\"queueId\":0,"),
+            "second", allocated.contains("\"10.0.0.2\":[{\"brokerName\":\"broker-a\",\"queueId\":1,"));
         tool(c, "updateSubGroup", "updateSubGroup -b " + Env.broker + " -g " + group + " -r 3");
         tool(c, "getConsumerConfig", "getConsumerConfig -g " + group);
         tool(c, "sendMessage", "sendMessage -t " + topic + " -p hello -k key1 -c tag1 -b broker-a -i 0");
@@ -96,7 +106,7 @@ final class ToolCases {
         tool(c, "queryMsgByKey", "queryMsgByKey -t " + topic + " -k key2");
         tool(c, "queryMsgByOffset", "queryMsgByOffset -t " + topic + " -b broker-a -i 1 -o 0");
         tool(c, "queryMsgByOffsetNone", "queryMsgByOffset -t " + topic + " -b broker-a -i 1 -o 5");
-        tool(c, "printMsg", "printMsg -t " + topic + " -d true");
+        toolSorted(c, "printMsg", "printMsg -t " + topic + " -d true");
         tool(c, "consumeMessage", "consumeMessage -t " + topic + " -b broker-a -i 0 -o 0 -c 1");
         tool(c, "printMsgByQueue", "printMsgByQueue -t " + topic + " -a broker-a -i 0 -p true -f true");
         tool(c, "consumerConnectionOffline", "consumerConnection -g " + group);
@@ -108,16 +118,16 @@ final class ToolCases {
         Case.await(10000, () -> Env.admin().examineConsumeStats(group, topic).computeTotalDiff() == 0);
         Env.routed("%RETRY%" + group);
         tool(c, "consumerConnection", "consumerConnection -g " + group);
-        tool(c, "consumerProgress", "consumerProgress -g " + group);
-        tool(c, "consumerProgressClients", "consumerProgress -s true -g " + group);
+        toolSorted(c, "consumerProgress", "consumerProgress -g " + group);
+        toolSorted(c, "consumerProgressClients", "consumerProgress -s true -g " + group);
         tool(c, "consumerStatus", "consumerStatus -g " + group);
         tool(c, "producerConnection", "producerConnection -g " + c.unique("pg") + " -t " + topic);
         tool(c, "getConsumerStatus", "getConsumerStatus -g " + group + " -t " + topic);
         tool(c, "queryMsgByIdTrack", "queryMsgById -t " + topic + " -i " + sent.getOffsetMsgId());
         consumer.shutdown();
-        tool(c, "resetOffsetByTime", "resetOffsetByTime -g " + group + " -t " + topic + " -s 0");
+        toolSorted(c, "resetOffsetByTime", "resetOffsetByTime -g " + group + " -t " + topic + " -s 0");
         tool(c, "resetOffsetByTimeQueue", "resetOffsetByTime -g " + group + " -t " + topic + " -s -1 -b " + Env.broker + " -q 0 -o 1");
-        tool(c, "skipAccumulatedMessage", "skipAccumulatedMessage -g " + group + " -t " + topic);
+        toolSorted(c, "skipAccumulatedMessage", "skipAccumulatedMessage -g " + group + " -t " + topic);
         String copy = c.unique("copy");
         run("updateSubGroup -b " + Env.broker + " -g " + copy);
         tool(c, "cloneGroupOffset", "cloneGroupOffset -s " + group + " -d " + copy + " -t " + topic + " -o true");
@@ -130,7 +140,7 @@ final class ToolCases {
         tool(c, "updateBrokerConfig", "updateBrokerConfig -b " + Env.broker + " -k maxTransferCountOnMessageInMemory -v 32");
         tool(c, "updateNamesrvConfig", "updateNamesrvConfig -k waitSecondsForService -v 45");
         tool(c, "setConsumeMode", "setConsumeMode -b " + Env.broker + " -t " + topic + " -g " + group + " -m PULL -q 0");
-        tool(c, "statsAll", "statsAll -t " + topic);
+        toolSorted(c, "statsAll", "statsAll -t " + topic);
         tool(c, "cleanExpiredCQ", "cleanExpiredCQ -b " + Env.broker);
         tool(c, "deleteExpiredCommitLog", "deleteExpiredCommitLog -b " + Env.broker);
         tool(c, "cleanUnusedTopic", "cleanUnusedTopic -b " + Env.broker);

@@ -26,7 +26,7 @@ final class Env {
 
     /** Hides what differs from one system to the next. */
     static String mask(String text) {
-        return text.replace("_" + RUN, "").replace(broker, "<broker>").replace(namesrv, "<namesrv>");
+        return text.replace("_" + RUN, "").replace(RUN, "<run>").replace(broker, "<broker>").replace(namesrv, "<namesrv>");
     }
 
     static synchronized DefaultMQAdminExt admin() throws Exception {

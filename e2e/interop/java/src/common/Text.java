@@ -19,6 +19,8 @@ final class Text {
             char c = value.charAt(i);
             if (c == '%') {
                 out.append("%25");
+            } else if (c == '|') {
+                out.append("%7c"); // facts are quoted in tables
             } else if (c == ' ') {
                 out.append('_');
             } else if (c < ' ') {

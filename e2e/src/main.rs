@@ -1,0 +1,112 @@
+//! Runs the end-to-end scenarios.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::{Parser, Subcommand};
+use rmq_e2e::peers::Peers;
+use rmq_e2e::scenario::drivers::Driver;
+use rmq_e2e::scenario::{crash, mixed, oracle};
+use rmq_e2e::system::{Maker, System};
+use rmq_e2e::{record, report};
+
+/// Official clients, original servers and ours.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Keep logs and stores here; else they are removed when all went well
+    #[arg(long, global = true, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Run a client against one system and print what it saw
+    Client {
+        /// Which client
+        driver: Driver,
+        /// Whose system
+        #[arg(long, default_value = "rmq")]
+        system: Maker,
+        /// Names of scenarios, or their beginnings
+        patterns: Vec<String>,
+    },
+    /// Run clients against the original and ours and compare what they saw
+    Oracle {
+        /// Left side
+        #[arg(long, default_value = "java")]
+        left: Maker,
+        /// Right side
+        #[arg(long, default_value = "rmq")]
+        right: Maker,
+        /// Which clients
+        #[arg(long, value_delimiter = ',', default_value = "java5,java5-binary,java4,go")]
+        drivers: Vec<Driver>,
+        /// List equal cases too
+        #[arg(long)]
+        verbose: bool,
+        /// Names of scenarios, or their beginnings
+        patterns: Vec<String>,
+    },
+    /// Put our servers into one cluster with the original ones
+    Mixed,
+    /// Kill the broker under load and look for what it had acknowledged
+    Crash {
+        /// Whose broker
+        #[arg(long, default_value = "rmq")]
+        system: Maker,
+    },
+    /// Stand between official programs and write the frames they exchange to files
+    Record(record::Args),
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::note(&format!("rmq-e2e: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let peers = Peers::locate();
+    let scratch = tempfile::Builder::new().prefix("rmq-e2e-").tempdir()?;
+    let directory = args.keep.clone().unwrap_or_else(|| scratch.path().to_owned());
+    std::fs::create_dir_all(&directory)?;
+    let done = match &args.scenario {
+        Scenario::Client { driver, system, patterns } => {
+            let running = System::start(&peers, *system, *system, &directory, &[])?;
+            let seen = driver.run(&peers, &running, &directory, patterns)?;
+            for (case, facts) in &seen.facts {
+                report::note(&format!("{case} {facts}"));
+            }
+            running.stop()?;
+            let broken = seen.facts.keys().filter(|case| case.ends_with(".broken")).count();
+            ensure!(broken == 0, "{broken} scenarios broke");
+            Ok(())
+        }
+        Scenario::Oracle { left, right, drivers, verbose, patterns } => {
+            let plan = oracle::Plan {
+                sides: [*left, *right],
+                drivers: drivers.clone(),
+                patterns: patterns.clone(),
+                verbose: *verbose,
+            };
+            let fine = oracle::run(&peers, &plan, &directory)?;
+            ensure!(fine, "there are differences that docs/compatibility.md does not explain");
+            Ok(())
+        }
+        Scenario::Mixed => mixed::run(&peers, &directory),
+        Scenario::Crash { system } => crash::run(&peers, *system, &directory),
+        Scenario::Record(args) => record::run(args, &peers, &directory),
+    };
+    if done.is_err() && args.keep.is_none() {
+        let kept = scratch.keep();
+        report::note(&format!("logs and stores are in {}", kept.display()));
+    }
+    done
+}

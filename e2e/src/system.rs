@@ -1,0 +1,299 @@
+//! A name server and a broker under test, each the original or ours.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+
+use crate::peers::{Peers, our_program};
+use crate::process::Process;
+use crate::{probe, wait};
+
+const START: Duration = Duration::from_secs(60);
+/// The original takes up to 22 s for a clean stop.
+const STOP: Duration = Duration::from_secs(40);
+
+/// Whose server it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Maker {
+    /// The Java original.
+    Java,
+    /// Ours.
+    Rmq,
+}
+
+impl Maker {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Java => "java",
+            Self::Rmq => "rmq",
+        }
+    }
+}
+
+/// Addresses of proxies.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fronts {
+    namesrv: Option<SocketAddr>,
+    broker: Option<SocketAddr>,
+}
+
+/// A running name server with one broker.
+#[derive(Debug)]
+pub struct System {
+    peers: Peers,
+    directory: PathBuf,
+    namesrv_port: u16,
+    broker_port: u16,
+    broker_maker: Maker,
+    /// Where others reach the two, if not where they listen.
+    fronts: Fronts,
+    settings: Vec<(String, String)>,
+    broker: Option<Process>,
+    namesrv: Option<Process>,
+}
+
+impl System {
+    /// Starts both in `directory` and waits until the broker is known to the name server.
+    /// `settings` are added to the broker's file.
+    ///
+    /// # Errors
+    /// When one of them does not come up; the message has the end of its log.
+    pub fn start(
+        peers: &Peers,
+        namesrv: Maker,
+        broker: Maker,
+        directory: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        let mut system = Self {
+            peers: peers.clone(),
+            directory: directory.canonicalize()?,
+            namesrv_port: free_port(0)?,
+            broker_port: free_port(2)?,
+            broker_maker: broker,
+            fronts: Fronts::default(),
+            settings: settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            broker: None,
+            namesrv: None,
+        };
+        system.start_namesrv(namesrv)?;
+        system.start_broker()?;
+        Ok(system)
+    }
+
+    /// Starts both behind proxies: `proxy_namesrv` makes `namesrv` lead to the given address, and
+    /// `proxy_broker` does so for the first of its addresses; it is called for each of its ports.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub fn start_behind(
+        peers: &Peers,
+        maker: Maker,
+        directory: &Path,
+        namesrv: SocketAddr,
+        proxy_namesrv: impl FnOnce(SocketAddr) -> anyhow::Result<()>,
+        proxy_broker: impl Fn(SocketAddr, SocketAddr) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        let mut system = Self {
+            peers: peers.clone(),
+            directory: directory.canonicalize()?,
+            namesrv_port: free_port(0)?,
+            broker_port: free_port(2)?,
+            broker_maker: maker,
+            fronts: Fronts::default(),
+            settings: Vec::new(),
+            broker: None,
+            namesrv: None,
+        };
+        system.start_namesrv(maker)?;
+        proxy_namesrv(system.namesrv())?;
+        system.fronts.namesrv = Some(namesrv);
+        // One port on two loopback addresses: what the broker registers cannot differ in its port.
+        let front = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), system.broker_port));
+        let real = system.broker();
+        for below in [0, 2] {
+            let port = |addr: SocketAddr| SocketAddr::new(addr.ip(), addr.port() - below);
+            proxy_broker(port(front), port(real))?;
+        }
+        let bound = ("bindAddress".to_owned(), Ipv4Addr::LOCALHOST.to_string());
+        system.settings.push(bound);
+        system.fronts.broker = Some(front);
+        system.start_broker()?;
+        Ok(system)
+    }
+
+    /// Address of the name server.
+    pub fn namesrv(&self) -> SocketAddr {
+        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, self.namesrv_port));
+        self.fronts.namesrv.unwrap_or(own)
+    }
+
+    /// Address of the broker.
+    pub fn broker(&self) -> SocketAddr {
+        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, self.broker_port));
+        self.fronts.broker.unwrap_or(own)
+    }
+
+    /// Starts the broker, on the store it has.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub fn start_broker(&mut self) -> anyhow::Result<()> {
+        let home = self.home("broker")?;
+        let store = self.directory.join("store");
+        let mut text = String::new();
+        let namesrv = self.namesrv();
+        let port = self.broker_port;
+        write!(
+            text,
+            "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\n\
+             brokerIP1={ip}\nlistenPort={port}\nnamesrvAddr={namesrv}\n\
+             storePathRootDir={store}\nstorePathCommitLog={store}/commitlog\n\
+             mappedFileSizeCommitLog=67108864\n",
+            ip = self.broker().ip(),
+            store = store.display(),
+        )?;
+        if self.broker_maker == Maker::Java {
+            // On a busy machine the original refuses sends that wait: that is no fact to compare.
+            text.push_str("osPageCacheBusyTimeOutMills=10000\nwaitTimeMillsInSendQueue=10000\n");
+        }
+        for (name, value) in &self.settings {
+            writeln!(text, "{name}={value}")?;
+        }
+        let file = self.directory.join("broker.conf");
+        put(&file, &text)?;
+        let mut command = match self.broker_maker {
+            Maker::Java => {
+                self.peers.java_server("org.apache.rocketmq.broker.BrokerStartup", &home)?
+            }
+            Maker::Rmq => {
+                let mut command = std::process::Command::new(our_program("rmq")?);
+                command.arg("broker").env("HOME", &home).current_dir(&home);
+                command
+            }
+        };
+        let log = self.directory.join("broker.log");
+        let name = format!("{} broker", self.broker_maker.name());
+        let mut process = Process::start(&name, command.arg("-c").arg(&file), &log)?;
+        let (namesrv, broker) = (self.namesrv(), self.broker());
+        ready(&mut process, || probe::is_registered(namesrv, broker) && serves(broker))?;
+        self.broker = Some(process);
+        Ok(())
+    }
+
+    fn start_namesrv(&mut self, maker: Maker) -> anyhow::Result<()> {
+        let home = self.home("namesrv")?;
+        let file = self.directory.join("namesrv.conf");
+        let store = home.join("namesrv");
+        put(
+            &file,
+            &format!(
+                "listenPort={}\nkvConfigPath={store}/kvConfig.json\n\
+                 configStorePath={store}/namesrv.properties\n",
+                self.namesrv_port,
+                store = store.display()
+            ),
+        )?;
+        let mut command = match maker {
+            Maker::Java => {
+                self.peers.java_server("org.apache.rocketmq.namesrv.NamesrvStartup", &home)?
+            }
+            Maker::Rmq => {
+                let mut command = std::process::Command::new(our_program("rmq")?);
+                command.arg("nameserver").env("HOME", &home).current_dir(&home);
+                command
+            }
+        };
+        let log = self.directory.join("namesrv.log");
+        let name = format!("{} name server", maker.name());
+        let mut process = Process::start(&name, command.arg("-c").arg(&file), &log)?;
+        let namesrv = self.namesrv();
+        ready(&mut process, || serves(namesrv))?;
+        self.namesrv = Some(process);
+        Ok(())
+    }
+
+    /// The broker's process id.
+    pub fn broker_id(&self) -> Option<u32> {
+        self.broker.as_ref().map(Process::id)
+    }
+
+    /// Ends the broker as `kill -9` does.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill_broker(&mut self) -> anyhow::Result<()> {
+        self.broker.take().context("no broker runs")?.kill()
+    }
+
+    /// Stops both in order.
+    ///
+    /// # Errors
+    /// When one of them has to be killed: a clean stop is part of what is tested.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        for process in [self.broker.take(), self.namesrv.take()].into_iter().flatten() {
+            let name = process.name().to_owned();
+            if !process.stop(STOP)? {
+                bail!("{name} did not stop within {STOP:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the broker's log.
+    pub fn broker_tail(&self) -> String {
+        self.broker.as_ref().map(|broker| broker.tail(30)).unwrap_or_default()
+    }
+
+    fn home(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let home = self.directory.join(name);
+        std::fs::create_dir_all(home.join("namesrv"))?;
+        Ok(home)
+    }
+}
+
+fn put(file: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::fs::File::create(file)?;
+    out.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Whether something answers there: any code will do, 3 included.
+fn serves(addr: SocketAddr) -> bool {
+    probe::call(addr, 9999, &[]).is_ok()
+}
+
+fn ready(process: &mut Process, up: impl Fn() -> bool) -> anyhow::Result<()> {
+    let end = wait::until(START, || match process.ended() {
+        Some(status) => Some(Err(status)),
+        None => up().then_some(Ok(())),
+    });
+    match end {
+        Some(Ok(())) => Ok(()),
+        Some(Err(status)) => {
+            bail!("{} ended with {status}:\n{}", process.name(), process.tail(20))
+        }
+        None => bail!("{} is not ready after {START:?}:\n{}", process.name(), process.tail(20)),
+    }
+}
+
+/// A port that is free now, with `below` free ones under it and one above (the broker's others).
+fn free_port(below: u16) -> anyhow::Result<u16> {
+    for _ in 0..100 {
+        let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = held.local_addr()?.port();
+        let others = (port.saturating_sub(below)..port).chain([port.saturating_add(1)]);
+        if others.map(|other| TcpListener::bind((Ipv4Addr::LOCALHOST, other))).all(|o| o.is_ok()) {
+            return Ok(port);
+        }
+    }
+    bail!("found no free ports")
+}
