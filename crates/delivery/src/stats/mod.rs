@@ -240,9 +240,9 @@ impl Stats {
     /// Messages of a queue were given to a group.
     pub fn get(&mut self, now: Millis, topic: &str, queue: u32, group: &str, count: Count) {
         let Count { messages, bytes, elapsed_ms } = count;
-        self.broker.add(now, BrokerStat::GetNums as usize, messages, 1);
+        self.broker.add(now, BrokerStat::GetNums as usize, messages, messages);
         if !is_system_topic(topic) {
-            self.broker.add(now, BrokerStat::GetNumsNoSystem as usize, messages, 1);
+            self.broker.add(now, BrokerStat::GetNumsNoSystem as usize, messages, messages);
         }
         let full = ITEMS_MAX <= self.places;
         let Some(items) = self.group(topic, group) else { return };
