@@ -4,6 +4,7 @@
 //! a request. The layout is in `docs/formats/remoting.md`.
 #![warn(missing_docs)]
 
+pub mod body;
 pub mod code;
 pub mod command;
 mod digits;

@@ -1,0 +1,113 @@
+//! Tables that nodes copy from each other: topics, groups, offsets.
+
+use super::{MessageRequestMode, bodies};
+use rmq_model::DataVersion;
+use rmq_model::group::SubscriptionGroupConfig;
+use rmq_model::topic::TopicConfig;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+bodies! {
+    /// Answer to 21, and inside registrations. The mappings are of static topics; they are passed through.
+    TopicConfigWrapper {
+        /// Version of the table.
+        data_version: DataVersion,
+        /// Version of the mappings; older brokers have none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mapping_data_version: Option<DataVersion>,
+        /// Topics by name.
+        topic_config_table: BTreeMap<Arc<str>, TopicConfig>,
+        /// Mappings by topic, in full.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic_queue_mapping_detail_map: Option<BTreeMap<Arc<str>, Value>>,
+        /// Mappings by topic, for routes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic_queue_mapping_info_map: Option<BTreeMap<Arc<str>, Value>>,
+    }
+
+    /// 18.
+    TopicConfigList {
+        /// Topics.
+        topic_config_list: Vec<TopicConfig>,
+    }
+
+    /// Answer to 351.
+    TopicConfigAndMapping {
+        /// The topic.
+        #[serde(flatten)]
+        config: TopicConfig,
+        /// Of a static topic.
+        #[serde(rename = "topicQueueMappingDetail", skip_serializing_if = "Option::is_none")]
+        mapping: Option<Value>,
+    }
+
+    /// Answer to 201.
+    SubscriptionGroupWrapper {
+        /// Version of the table.
+        data_version: DataVersion,
+        /// Group to topic to bits: what the group must not do with the topic.
+        forbidden_table: BTreeMap<Arc<str>, BTreeMap<Arc<str>, i32>>,
+        /// Groups by name.
+        subscription_group_table: BTreeMap<Arc<str>, SubscriptionGroupConfig>,
+    }
+
+    /// 225.
+    SubscriptionGroupList {
+        /// Groups.
+        group_config_list: Vec<SubscriptionGroupConfig>,
+    }
+
+    /// Answer to 43: `topic@group` to queue to offset.
+    ConsumerOffsets {
+        /// Version of the table; older brokers have none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data_version: Option<DataVersion>,
+        /// Offsets.
+        offset_table: BTreeMap<Arc<str>, BTreeMap<i32, i64>>,
+    }
+
+    /// Answer to 45: level to offset.
+    DelayOffsets {
+        /// Version of the table; older brokers have none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data_version: Option<DataVersion>,
+        /// Offsets.
+        offset_table: BTreeMap<i32, i64>,
+    }
+
+    /// Answer to 402: topic to group to mode.
+    MessageRequestModes {
+        /// Modes.
+        message_request_mode_map: BTreeMap<Arc<str>, BTreeMap<Arc<str>, MessageRequestMode>>,
+    }
+
+    /// `{"table":{k:v}}`: answers to 28, 103, 219.
+    KvTable {
+        /// Everything is text.
+        table: BTreeMap<Arc<str>, String>,
+    }
+
+    /// Answer to 300.
+    GroupList {
+        /// Groups.
+        group_list: Vec<Arc<str>>,
+    }
+
+    /// Answer to 206, 224, 304, 305, 311 to 313, 343.
+    TopicList {
+        /// Some broker to ask for more.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        broker_addr: Option<Arc<str>>,
+        /// Topics.
+        topic_list: Vec<Arc<str>>,
+    }
+
+    /// `{"syncStateSet":[…]}` of the controller.
+    SyncStateSet {
+        /// Broker ids in sync.
+        sync_state_set: Vec<i64>,
+        /// Changes so far.
+        sync_state_set_epoch: i32,
+    }
+}
