@@ -3,7 +3,7 @@
 use crate::admin::Admin;
 use crate::error::{CallError, request_name};
 use crate::incoming::Incoming;
-use crate::json;
+
 use crate::name_servers::NameServers;
 use crate::pool::Pool;
 use crate::route::Route;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rmq_model::Millis;
 use rmq_model::clock::Clock;
 use rmq_net::{ClientConfig, Connection};
-use rmq_remoting::{Command, code};
+use rmq_remoting::{Command, code, json};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;

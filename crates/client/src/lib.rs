@@ -12,7 +12,6 @@ mod client;
 pub mod consumer;
 mod error;
 pub mod incoming;
-mod json;
 mod message;
 mod name_servers;
 mod offsets;

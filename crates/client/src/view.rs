@@ -1,7 +1,7 @@
 //! Members of JSON answers, read without trusting their types.
 
-use crate::json;
 use rmq_model::MessageQueue;
+use rmq_remoting::json;
 use serde_json::{Map, Value};
 
 /// Text of member `name`; numbers and booleans as their text, absent as empty.

@@ -303,7 +303,7 @@ fn group_member(value: &Value) -> GroupMember {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json;
+    use rmq_remoting::json;
 
     #[test]
     fn progress_is_read_from_object_keyed_maps() {
