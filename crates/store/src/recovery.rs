@@ -318,7 +318,11 @@ impl Recovery<'_> {
     fn start(&self, segments: &[Arc<Segment>], loaded: LoadedQueues) -> u64 {
         let first = segments.first().map_or(0, |segment| segment.base);
         let known = match &self.evidence.progress {
-            _ if !self.evidence.unclean => loaded.last_end,
+            // Without our mark the queues tell how far they are; a topic that was deleted does not.
+            progress if !self.evidence.unclean => {
+                let end = progress.as_ref().and_then(|progress| progress.clean_end);
+                end.filter(|end| loaded.last_end <= *end).unwrap_or(loaded.last_end)
+            }
             Some(progress) if self.evidence.same_boot => progress.written,
             Some(progress) => progress.synced,
             None => self.start_by_time(segments).unwrap_or(first),
@@ -362,9 +366,11 @@ impl Recovery<'_> {
         let Some(time) = follows else { return Ok(()) };
         // Was what follows durable before the stop? Then so was this, and it must be readable.
         let was_durable = !self.evidence.unclean
-            || self.evidence.progress.as_ref().is_some_and(|progress| end < progress.synced)
             || (later.is_some() && self.config.flush.is_sync())
-            || (0 < physic && time <= physic);
+            || match &self.evidence.progress {
+                Some(progress) => end < progress.synced,
+                None => 0 < physic && time < physic,
+            };
         let damaged = OpenError::Damaged {
             path: segment.path.clone(),
             at: end - segment.base,

@@ -1,4 +1,8 @@
 //! The store as its users see it.
 
 mod basics;
+mod crash;
+mod files;
+mod model;
+mod retention;
 mod support;

@@ -6,10 +6,11 @@ use parking_lot::{Condvar, Mutex};
 use rmq_model::{Clock, Millis};
 use rmq_record::{Message, RecordView, layout, properties};
 use rmq_store::{
-    IndexConfig, Observers, OneOrMany, OsDisk, Put, PutDone, PutError, PutGroup, PutOk, PutResult,
-    ReadLimits, ReadResult, Store, StoreConfig,
+    IndexConfig, Observers, OneOrMany, OpenError, OsDisk, Put, PutDone, PutError, PutGroup, PutOk,
+    PutResult, ReadLimits, ReadResult, Store, StoreConfig,
 };
 use rmq_testkit::clock::FakeClock;
+use rmq_testkit::disk::FaultDisk;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,46 @@ pub(crate) fn open(config: StoreConfig) -> Store {
 pub(crate) fn open_with(config: StoreConfig, clock: &Arc<FakeClock>) -> Store {
     let clock: Arc<dyn Clock> = clock.clone();
     Store::open(config, OsDisk, clock, Observers::none()).unwrap()
+}
+
+/// Opens on a disk that can fail.
+pub(crate) fn try_open_on(disk: &FaultDisk, config: StoreConfig) -> Result<Store, OpenError> {
+    let clock: Arc<dyn Clock> = Arc::new(FakeClock::default());
+    Store::open(config, disk.clone(), clock, Observers::none())
+}
+
+pub(crate) fn open_on(disk: &FaultDisk, config: StoreConfig) -> Store {
+    try_open_on(disk, config).unwrap()
+}
+
+/// Where stores on a [`FaultDisk`] are.
+pub(crate) fn root() -> &'static Path {
+    Path::new("/store")
+}
+
+/// Small and quick pseudo-random numbers; the seed is the whole state.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) % bound
+    }
+}
+
+/// Waits until something is so that a thread of the store brings about.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let (lock, wake) = (Mutex::new(()), Condvar::new());
+    for _ in 0..2000 {
+        if is_so() {
+            return;
+        }
+        wake.wait_for(&mut lock.lock(), Duration::from_millis(5));
+    }
+    assert!(is_so(), "{what}");
 }
 
 pub(crate) fn message(topic: &str, queue_id: u32, body: &str) -> Message {
