@@ -155,11 +155,54 @@ fn head(header: &RegisterBroker, conn: ConnId) -> Head<'_> {
     }
 }
 
-/// Stands for the body and how it is to be read.
+/// Member of a JSON body that a Java broker stamps anew each time although nothing has changed. The
+/// tables do not use it.
+const STAMPED: &[u8] = b"\"mappingDataVersion\":{";
+/// Where it is looked for: it comes before the topics.
+const STAMPED_WITHIN: usize = 1_024;
+
+/// Stands for the body, without [`STAMPED`], and how it is to be read.
 fn fingerprint(command: &Command) -> u64 {
     let mut hasher = DefaultHasher::new();
     let version = command.version;
     (version < ProtocolVersion::V3_0_11, version < ProtocolVersion::V5_0_0).hash(&mut hasher);
-    hasher.write(&command.body);
+    let (before, after) = around_stamp(&command.body);
+    hasher.write(before);
+    hasher.write(after);
     hasher.finish()
+}
+
+/// What comes before the members of the stamp and what comes after them.
+fn around_stamp(body: &[u8]) -> (&[u8], &[u8]) {
+    let head = body.get(..STAMPED_WITHIN).unwrap_or(body);
+    let start = head.windows(STAMPED.len()).position(|part| part == STAMPED);
+    let split = start.and_then(|start| {
+        let (before, rest) = body.split_at_checked(start + STAMPED.len())?;
+        let end = rest.iter().position(|byte| *byte == b'}')?;
+        Some((before, rest.get(end..)?))
+    });
+    split.unwrap_or((body, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stamp_is_left_out() {
+        for (body, before, after) in [
+            ("{}", "{}", ""),
+            (
+                r#"{"mappingDataVersion":{"counter":0,"timestamp":17},"x":{}}"#,
+                r#"{"mappingDataVersion":{"#,
+                r#"},"x":{}}"#,
+            ),
+            (r#"{"mappingDataVersion":{"counter""#, r#"{"mappingDataVersion":{"counter""#, ""),
+            (r#"{"mappingDataVersion":null}"#, r#"{"mappingDataVersion":null}"#, ""),
+        ] {
+            assert_eq!(around_stamp(body.as_bytes()), (before.as_bytes(), after.as_bytes()));
+        }
+        let late = format!("{}{}", " ".repeat(STAMPED_WITHIN), r#""mappingDataVersion":{}"#);
+        assert_eq!(around_stamp(late.as_bytes()), (late.as_bytes(), &b""[..]));
+    }
 }

@@ -162,8 +162,11 @@ fn changes_reach_encoded_routes_at_once() {
 #[test]
 fn a_repeated_registration_is_not_decoded_again() {
     let w = world(&[]);
-    for _ in 0..3 {
-        assert_eq!(w.ask(&register(&[])).code, 0);
+    for stamp in [7, 8, 9] {
+        let dv =
+            format!(r#""mappingDataVersion":{{"counter":0,"stateVersion":0,"timestamp":{stamp}}}"#);
+        let body = BODY.replace("\"topicConfigTable\"", &format!("{dv},\"topicConfigTable\""));
+        assert_eq!(w.ask(&register(&[]).with_body(body)).code, 0);
     }
     assert_eq!(w.server.metrics.repeated.value(), 2);
     let other = register(&[]).with_body(BODY.replace("\"counter\":5", "\"counter\":6"));

@@ -190,7 +190,7 @@ fn malformed_bodies_are_answered_and_the_connection_goes_on() {
 fn members_are_told_of_a_new_smallest_id() {
     run(async {
         let world = World::start(&[("notifyMinBrokerIdChanged", "true")]).await;
-        let (slave_addr, mut told) = world::listener().await;
+        let (slave_addr, mut told) = world::listener();
         let conn = world.connect().await;
         let mut slave = register("broker-a", &slave_addr);
         slave.ext.insert("brokerId", "1");

@@ -154,7 +154,7 @@ impl Service for Ear {
 }
 
 /// A peer that listens: its address and what it is sent. Lives as long as the runtime.
-pub(crate) async fn listener() -> (String, mpsc::Receiver<Command>) {
+pub(crate) fn listener() -> (String, mpsc::Receiver<Command>) {
     let (sender, receiver) = mpsc::channel(16);
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(ServerConfig::new(vec![any]), Arc::new(Ear(sender)));
