@@ -7,8 +7,8 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use rmq_e2e::peers::Peers;
 use rmq_e2e::scenario::drivers::Driver;
-use rmq_e2e::scenario::{crash, mixed, oracle};
-use rmq_e2e::system::{Maker, System};
+use rmq_e2e::scenario::{cli, crash, mixed, oracle};
+use rmq_e2e::system::{Makers, System};
 use rmq_e2e::{record, report};
 
 /// Official clients, original servers and ours.
@@ -27,20 +27,20 @@ enum Scenario {
     Client {
         /// Which client
         driver: Driver,
-        /// Whose system
+        /// Whose system: java, rmq, or NAMESERVER/BROKER
         #[arg(long, default_value = "rmq")]
-        system: Maker,
+        system: Makers,
         /// Names of scenarios, or their beginnings
         patterns: Vec<String>,
     },
     /// Run clients against the original and ours and compare what they saw
     Oracle {
-        /// Left side
+        /// Left side: java, rmq, or NAMESERVER/BROKER
         #[arg(long, default_value = "java")]
-        left: Maker,
+        left: Makers,
         /// Right side
         #[arg(long, default_value = "rmq")]
-        right: Maker,
+        right: Makers,
         /// Which clients
         #[arg(long, value_delimiter = ',', default_value = "java5,java5-binary,java4,go")]
         drivers: Vec<Driver>,
@@ -50,13 +50,15 @@ enum Scenario {
         /// Names of scenarios, or their beginnings
         patterns: Vec<String>,
     },
+    /// Run, use, kill and stop a cluster with the shipped program alone
+    Cli,
     /// Put our servers into one cluster with the original ones
     Mixed,
     /// Kill the broker under load and look for what it had acknowledged
     Crash {
         /// Whose broker
         #[arg(long, default_value = "rmq")]
-        system: Maker,
+        system: Makers,
     },
     /// Stand between official programs and write the frames they exchange to files
     Record(record::Args),
@@ -79,7 +81,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     let done = match &args.scenario {
         Scenario::Client { driver, system, patterns } => {
-            let running = System::start(&peers, *system, *system, &directory, &[])?;
+            let running = System::start(&peers, *system, &directory, &[])?;
             let seen = driver.run(&peers, &running, &directory, patterns)?;
             for (case, facts) in &seen.facts {
                 report::note(&format!("{case} {facts}"));
@@ -100,6 +102,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             ensure!(fine, "there are differences that docs/compatibility.md does not explain");
             Ok(())
         }
+        Scenario::Cli => cli::run(&directory),
         Scenario::Mixed => mixed::run(&peers, &directory),
         Scenario::Crash { system } => crash::run(&peers, *system, &directory),
         Scenario::Record(args) => record::run(args, &peers, &directory),

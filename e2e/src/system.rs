@@ -35,6 +35,34 @@ impl Maker {
     }
 }
 
+/// Whose name server and whose broker: `java`, `rmq`, or `NAMESERVER/BROKER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Makers {
+    /// Of the name server.
+    pub namesrv: Maker,
+    /// Of the broker.
+    pub broker: Maker,
+}
+
+impl std::str::FromStr for Makers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (namesrv, broker) = text.split_once('/').unwrap_or((text, text));
+        let maker = |text| Maker::from_str(text, false);
+        Ok(Self { namesrv: maker(namesrv)?, broker: maker(broker)? })
+    }
+}
+
+impl std::fmt::Display for Makers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.namesrv == self.broker {
+            return f.write_str(self.broker.name());
+        }
+        write!(f, "{}/{}", self.namesrv.name(), self.broker.name())
+    }
+}
+
 /// Addresses of proxies.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fronts {
@@ -65,8 +93,7 @@ impl System {
     /// When one of them does not come up; the message has the end of its log.
     pub fn start(
         peers: &Peers,
-        namesrv: Maker,
-        broker: Maker,
+        makers: Makers,
         directory: &Path,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
@@ -76,13 +103,13 @@ impl System {
             directory: directory.canonicalize()?,
             namesrv_port: free_port(0)?,
             broker_port: free_port(2)?,
-            broker_maker: broker,
+            broker_maker: makers.broker,
             fronts: Fronts::default(),
             settings: settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             broker: None,
             namesrv: None,
         };
-        system.start_namesrv(namesrv)?;
+        system.start_namesrv(makers.namesrv)?;
         system.start_broker()?;
         Ok(system)
     }

@@ -21,6 +21,3 @@ pub use offset::*;
 pub use pull::*;
 pub use send::*;
 pub use topic::*;
-
-#[cfg(test)]
-mod tests;

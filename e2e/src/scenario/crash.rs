@@ -9,14 +9,14 @@ use anyhow::{Context as _, ensure};
 use crate::cases::Seen;
 use crate::peers::{JavaClient, Peers};
 use crate::report;
-use crate::system::{Maker, System};
+use crate::system::{Makers, System};
 
 /// Kills the broker while a Java client sends to it, starts it again, and has everything read.
 ///
 /// # Errors
 /// When an acknowledged message is missing, or the broker does not come back.
-pub fn run(peers: &Peers, maker: Maker, directory: &Path) -> anyhow::Result<()> {
-    let mut system = System::start(peers, maker, maker, directory, &[])?;
+pub fn run(peers: &Peers, makers: Makers, directory: &Path) -> anyhow::Result<()> {
+    let mut system = System::start(peers, makers, directory, &[])?;
     let home = directory.join("client");
     std::fs::create_dir_all(&home)?;
     let errors = std::fs::File::create(directory.join("client.log"))?;

@@ -8,7 +8,7 @@ use anyhow::ensure;
 use crate::peers::Peers;
 use crate::report;
 use crate::scenario::drivers::Driver;
-use crate::system::{Maker, System};
+use crate::system::{Maker, Makers, System};
 
 /// Scenarios that need route, registration of new topics, and both directions of the data path.
 const PATTERNS: &[&str] = &[
@@ -32,7 +32,7 @@ pub fn run(peers: &Peers, directory: &Path) -> anyhow::Result<()> {
     for (namesrv, broker) in [(Maker::Java, Maker::Rmq), (Maker::Rmq, Maker::Java)] {
         let name = format!("{} broker at {} name server", broker.name(), namesrv.name());
         let directory = directory.join(name.replace(' ', "-"));
-        let system = System::start(peers, namesrv, broker, &directory, &[])?;
+        let system = System::start(peers, Makers { namesrv, broker }, &directory, &[])?;
         let seen = Driver::Java5.run(peers, &system, &directory, &patterns)?;
         system.stop()?;
         let bad: Vec<String> = seen

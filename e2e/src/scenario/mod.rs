@@ -1,5 +1,6 @@
 //! The scenarios.
 
+pub mod cli;
 pub mod crash;
 pub mod drivers;
 pub mod mixed;

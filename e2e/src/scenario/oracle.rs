@@ -10,13 +10,13 @@ use crate::compare::{Row, compare, known_in_repository, stale};
 use crate::peers::Peers;
 use crate::report;
 use crate::scenario::drivers::Driver;
-use crate::system::{Maker, System};
+use crate::system::{Makers, System};
 
 /// What to compare.
 #[derive(Debug)]
 pub struct Plan {
     /// Left and right side.
-    pub sides: [Maker; 2],
+    pub sides: [Makers; 2],
     /// The clients.
     pub drivers: Vec<Driver>,
     /// Scenarios; none: all.
@@ -34,7 +34,8 @@ pub fn run(peers: &Peers, plan: &Plan, directory: &Path) -> anyhow::Result<bool>
     let known = known_in_repository()?;
     let [left, right] = std::thread::scope(|scope| {
         let sides = [0, 1].map(|index| {
-            let directory = directory.join(format!("{index}-{}", plan.sides[index].name()));
+            let directory = directory
+                .join(format!("{index}-{}", plan.sides[index].to_string().replace('/', "-")));
             scope.spawn(move || side(peers, plan, plan.sides[index], &directory))
         });
         sides.map(|side| side.join())
@@ -46,12 +47,7 @@ pub fn run(peers: &Peers, plan: &Plan, directory: &Path) -> anyhow::Result<bool>
     let mut all: Vec<Row> = Vec::new();
     for ((driver, left), (_, right)) in left.iter().zip(&right) {
         let rows = compare(left, right, &known);
-        report::heading(&format!(
-            "{}: {} against {}",
-            driver.name(),
-            plan.sides[0].name(),
-            plan.sides[1].name()
-        ));
+        report::heading(&format!("{}: {} against {}", driver.name(), plan.sides[0], plan.sides[1]));
         fine &= report::rows(&rows, &known, plan.verbose);
         all.extend(rows);
     }
@@ -64,15 +60,15 @@ pub fn run(peers: &Peers, plan: &Plan, directory: &Path) -> anyhow::Result<bool>
 fn side(
     peers: &Peers,
     plan: &Plan,
-    maker: Maker,
+    makers: Makers,
     directory: &Path,
 ) -> anyhow::Result<Vec<(Driver, Facts)>> {
-    let system = System::start(peers, maker, maker, directory, &[])?;
+    let system = System::start(peers, makers, directory, &[])?;
     let mut seen = Vec::new();
     for driver in &plan.drivers {
         let run = driver
             .run(peers, &system, directory, &plan.patterns)
-            .with_context(|| format!("{} with the {} system", driver.name(), maker.name()))?;
+            .with_context(|| format!("{} with the {} system", driver.name(), makers))?;
         seen.push((*driver, run.facts));
     }
     system.stop()?;

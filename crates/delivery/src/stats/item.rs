@@ -131,11 +131,3 @@ impl Item {
         }
     }
 }
-
-#[cfg(test)]
-impl Item {
-    /// Number of marks kept for each window.
-    pub(super) fn marks(&self) -> [usize; 3] {
-        [&self.minute, &self.hour, &self.day].map(|marks| marks.marks.len())
-    }
-}

@@ -84,9 +84,7 @@ impl Lenient {
             Value::String(text) => visitor.visit_string(text),
             Value::Null => shape("a text", &self.0),
             // Numbers and flags as written; what is nested as its text.
-            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                visitor.visit_string(self.0.to_string())
-            }
+            other => visitor.visit_string(other.to_string()),
         }
     }
 }
@@ -128,9 +126,7 @@ impl<'de> Deserializer<'de> for Lenient {
                 visitor.visit_bool(false)
             }
             Value::Number(number) => visitor.visit_bool(number.as_f64() != Some(0.0)),
-            Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                shape("true or false", &self.0)
-            }
+            other => shape("true or false", other),
         }
     }
 
@@ -190,11 +186,12 @@ impl<'de> Deserializer<'de> for Lenient {
             Value::Null => Vec::new(),
             Value::String(text) if text.trim().is_empty() => Vec::new(),
             Value::String(text) if text.trim_start().starts_with('[') => {
-                return Lenient(to_value(text.as_bytes())?).deserialize_seq(visitor);
+                match to_value(text.as_bytes())? {
+                    Value::Array(items) => items,
+                    other => return shape("an array", &other),
+                }
             }
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-                return shape("an array", &self.0);
-            }
+            other => return shape("an array", &other),
         };
         visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Lenient)))
     }
@@ -205,11 +202,12 @@ impl<'de> Deserializer<'de> for Lenient {
             Value::Object(object) => object,
             Value::Null => serde_json::Map::new(),
             Value::String(text) if text.trim_start().starts_with('{') => {
-                return Lenient(to_value(text.as_bytes())?).deserialize_map(visitor);
+                match to_value(text.as_bytes())? {
+                    Value::Object(object) => object,
+                    other => return shape("an object", &other),
+                }
             }
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return shape("an object", &self.0);
-            }
+            other => return shape("an object", &other),
         };
         visitor.visit_map(MapDeserializer::new(members(object)))
     }
@@ -232,17 +230,12 @@ impl<'de> Deserializer<'de> for Lenient {
     ) -> Result<V::Value, JsonError> {
         let name = match &self.0 {
             Value::String(name) if variants.contains(&name.as_str()) => name.clone(),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_) => {
+            other => {
                 let ordinal = self.number().and_then(|number| number.as_u64());
                 let known = ordinal.and_then(|n| variants.get(usize::try_from(n).ok()?));
                 match known {
                     Some(name) => (*name).to_owned(),
-                    None => return shape("the name of a constant", &self.0),
+                    None => return shape("the name of a constant", other),
                 }
             }
         };

@@ -419,7 +419,7 @@ final class AdminCases {
         for (String key : keys) {
             c.fact("runtime." + key, "present", true);
         }
-        c.fact("runtimeValues", "active", table.get("brokerActive"), "tps", table.get("putTps") == null ? 0 : table.get("putTps").split(" ").length,
+        c.fact("runtimeValues", "active", table.get("brokerActive"), "tps", table.get("putTps") != null && table.get("putTps").matches("[0-9. ]+"),
             "ratio", table.get("commitLogDiskRatio") != null && table.get("commitLogDiskRatio").startsWith("0."));
         c.fact("wipe", "topics", admin.wipeWritePermOfBroker(Env.namesrv, "nobody"));
         c.fact("add", "topics", admin.addWritePermOfBroker(Env.namesrv, "nobody"));

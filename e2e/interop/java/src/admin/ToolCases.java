@@ -54,6 +54,7 @@ final class ToolCases {
             .replaceAll("\\b(?!127\\.0\\.0\\.1)\\d{1,3}\\.\\d{1,3}\\.\\d{1,3}\\.\\d{1,3}\\b", "<ip>")
             .replaceAll("\\b\\d+\\.\\d\\d+\\b(?!\\.)", "<rate>")
             .replaceAll("(CommitLog Offset: +|commitLogOffset=|physicOffset=|CommitLogMaxOffset\\s+)\\d+", "$1<position>")
+            .replaceAll("exceptionDesc=[^\\]]{5,}\\]", "exceptionDesc=<text>]")
             .replaceAll("/\\S*msgbodys\\S*", "<path>").replaceAll("(?m)[ \t]+$", "").replaceAll("[ \t]+", " ").replaceAll("-{3,}", "---").trim();
     }
 
@@ -117,13 +118,13 @@ final class ToolCases {
         sink.await(30000, 2);
         Case.await(10000, () -> Env.admin().examineConsumeStats(group, topic).computeTotalDiff() == 0);
         Env.routed("%RETRY%" + group);
-        tool(c, "consumerConnection", "consumerConnection -g " + group);
+        toolSorted(c, "consumerConnection", "consumerConnection -g " + group);
         toolSorted(c, "consumerProgress", "consumerProgress -g " + group);
         toolSorted(c, "consumerProgressClients", "consumerProgress -s true -g " + group);
-        tool(c, "consumerStatus", "consumerStatus -g " + group);
+        toolSorted(c, "consumerStatus", "consumerStatus -g " + group);
         tool(c, "producerConnection", "producerConnection -g " + c.unique("pg") + " -t " + topic);
         tool(c, "getConsumerStatus", "getConsumerStatus -g " + group + " -t " + topic);
-        tool(c, "queryMsgByIdTrack", "queryMsgById -t " + topic + " -i " + sent.getOffsetMsgId());
+        toolSorted(c, "queryMsgByIdTrack", "queryMsgById -t " + topic + " -i " + sent.getOffsetMsgId());
         consumer.shutdown();
         toolSorted(c, "resetOffsetByTime", "resetOffsetByTime -g " + group + " -t " + topic + " -s 0");
         tool(c, "resetOffsetByTimeQueue", "resetOffsetByTime -g " + group + " -t " + topic + " -s -1 -b " + Env.broker + " -q 0 -o 1");

@@ -1,0 +1,186 @@
+//! The steps of `cargo xtask test`.
+//!
+//! Three profiles are compiled, each once: clippy's check, tests in dev, the shipped program and
+//! its scenarios in release. A step that would need a fourth one belongs into one of these.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+
+/// One thing to be shown.
+pub(crate) struct Step {
+    /// One word.
+    pub(crate) name: &'static str,
+    /// What holds when it passes.
+    pub(crate) shows: &'static str,
+    /// Steps without which it cannot be run.
+    pub(crate) needs: &'static [&'static str],
+    /// Programs without which it cannot be run.
+    pub(crate) tools: &'static [&'static str],
+    pub(crate) work: fn() -> anyhow::Result<()>,
+}
+
+/// All of them, in their order.
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        shows: "the code is formatted",
+        needs: &[],
+        tools: &[],
+        work: || cargo(&["fmt", "--all", "--check"]),
+    },
+    Step {
+        name: "layers",
+        shows: "packages depend downwards only",
+        needs: &[],
+        tools: &[],
+        work: crate::layers::run,
+    },
+    Step {
+        name: "clippy",
+        shows: "no warning in any target",
+        needs: &[],
+        tools: &[],
+        work: || {
+            cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+        },
+    },
+    Step {
+        name: "unit",
+        shows: "unit, property, vector and crash tests; generated pages are current",
+        needs: &[],
+        tools: &[],
+        work: || cargo(&["test", "--workspace", "--locked", "--lib", "--bins", "--tests"]),
+    },
+    Step {
+        name: "doctest",
+        shows: "examples in the documentation work",
+        needs: &[],
+        tools: &[],
+        work: || cargo(&["test", "--workspace", "--locked", "--doc"]),
+    },
+    Step {
+        name: "rustdoc",
+        shows: "the documentation builds without a warning",
+        needs: &[],
+        tools: &[],
+        work: || {
+            let mut command = cargo_command(&["doc", "--workspace", "--locked", "--no-deps"]);
+            command.env("RUSTDOCFLAGS", "-D warnings");
+            run(&mut command)
+        },
+    },
+    Step {
+        name: "release",
+        shows: "the shipped program builds",
+        needs: &[],
+        tools: &[],
+        work: || cargo(&["build", "--release", "--locked", "-p", "rmq-cli", "-p", "rmq-e2e"]),
+    },
+    Step {
+        name: "cli",
+        shows: "rmq runs, uses and stops a cluster of its own",
+        needs: &["release"],
+        tools: &[],
+        work: || scenario(&["cli"]),
+    },
+    Step {
+        name: "java",
+        shows: "the pinned Java peers are here and the driver compiles",
+        needs: &[],
+        tools: &["bash", "java", "javac", "mvn"],
+        work: || fetch("java"),
+    },
+    Step {
+        name: "go",
+        shows: "the pinned Go client is here and the driver compiles",
+        needs: &[],
+        tools: &["bash", "go"],
+        work: || fetch("go"),
+    },
+    Step {
+        name: "crash",
+        shows: "kill -9 under load loses nothing that was acknowledged",
+        needs: &["release", "java"],
+        tools: &["java"],
+        work: || scenario(&["crash"]),
+    },
+    Step {
+        name: "mixed",
+        shows: "our servers work in one cluster with the original ones",
+        needs: &["release", "java"],
+        tools: &["java"],
+        work: || scenario(&["mixed"]),
+    },
+    Step {
+        name: "oracle",
+        shows: "Java 5.3, Java 4.9 and mqadmin see no unexplained difference to the original",
+        needs: &["release", "java"],
+        tools: &["java"],
+        work: || scenario(&["oracle", "--drivers", "java5,java5-binary,java4"]),
+    },
+    Step {
+        name: "oracle-go",
+        shows: "Go sees no unexplained difference to the original",
+        needs: &["release", "java", "go"],
+        tools: &["java", "go"],
+        work: || scenario(&["oracle", "--drivers", "go"]),
+    },
+];
+
+/// Whether `tool` can be found in the search path.
+pub(crate) fn is_installed(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(tool).is_file())
+}
+
+fn root() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
+}
+
+fn cargo_command(args: &[&str]) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(args);
+    command
+}
+
+fn cargo(args: &[&str]) -> anyhow::Result<()> {
+    run(&mut cargo_command(args))
+}
+
+fn fetch(peer: &str) -> anyhow::Result<()> {
+    let script = root().join("e2e/interop").join(peer).join("fetch.sh");
+    run(Command::new("bash").arg(script))
+}
+
+/// Runs the scenarios' program as it was built by the step `release`: through `cargo run` its
+/// dependencies could be built again with other features.
+fn scenario(args: &[&str]) -> anyhow::Result<()> {
+    let program = target_directory()?.join("release").join("rmq-e2e");
+    ensure!(program.exists(), "{} is missing: run the step release", program.display());
+    run(Command::new(program).args(args))
+}
+
+fn target_directory() -> anyhow::Result<PathBuf> {
+    let output = cargo_command(&["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root())
+        .output()
+        .context("cannot start cargo")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let directory = metadata.get("target_directory").and_then(serde_json::Value::as_str);
+    Ok(PathBuf::from(directory.context("cargo metadata names no target directory")?))
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
