@@ -1,3 +1,7 @@
 //! The RocketMQ broker.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rmq_broker::main(std::env::args_os())
+}

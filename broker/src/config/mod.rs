@@ -5,12 +5,14 @@
 mod address;
 mod other;
 mod page;
+mod rewrite;
 mod rule;
 mod settings;
 
 pub use address::first_address;
 pub use other::{Other, other};
 pub use page::reference_page;
+pub use rewrite::{rewrite_file, rewritten};
 pub use rule::{Rule, delay_levels, hours, labels, name_servers};
 pub use settings::{Change, KEYS, Key, Settings, key};
 

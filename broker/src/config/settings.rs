@@ -280,17 +280,17 @@ settings! {
         /// Append a check value over each whole record.
         enabled_append_prop_crc: bool, "enabledAppendPropCRC", "false", Rule::Flag, Restart;
         /// Hours of the day in which expired files are deleted.
-        delete_when: Arc<str>, "deleteWhen", "04", Rule::Hours, Live;
+        delete_when: Arc<str>, "deleteWhen", "04", Rule::Hours, Restart;
         /// Hours after which a commit log file is expired.
-        file_reserved_time: u32, "fileReservedTime", "72", Rule::Whole(0, 1_000_000), Live;
+        file_reserved_time: u32, "fileReservedTime", "72", Rule::Whole(0, 1_000_000), Restart;
         /// Used disk space beyond which expired files are deleted at any hour, percent.
-        disk_max_used_space_ratio: u32, "diskMaxUsedSpaceRatio", "75", Rule::Whole(10, 95), Live;
+        disk_max_used_space_ratio: u32, "diskMaxUsedSpaceRatio", "75", Rule::Whole(10, 95), Restart;
         /// Used disk space beyond which files are deleted before they expire, percent.
-        disk_space_clean_forcibly_ratio: u32, "diskSpaceCleanForciblyRatio", "85", Rule::Whole(30, 95), Live;
+        disk_space_clean_forcibly_ratio: u32, "diskSpaceCleanForciblyRatio", "85", Rule::Whole(30, 95), Restart;
         /// Used disk space beyond which sends are refused, percent.
-        disk_space_warning_level_ratio: u32, "diskSpaceWarningLevelRatio", "90", Rule::Whole(35, 99), Live;
+        disk_space_warning_level_ratio: u32, "diskSpaceWarningLevelRatio", "90", Rule::Whole(35, 99), Restart;
         /// Delete files before they expire when space is short.
-        clean_file_forcibly_enable: bool, "cleanFileForciblyEnable", "true", Rule::Flag, Live;
+        clean_file_forcibly_enable: bool, "cleanFileForciblyEnable", "true", Rule::Flag, Restart;
         /// Time between two looks for expired files, ms.
         clean_resource_interval: u64, "cleanResourceInterval", "10000", Rule::Whole(100, HUGE), Restart;
         /// Most commit log files deleted in one round.

@@ -131,8 +131,8 @@ fn metrics_are_off_until_asked_for() {
 #[test]
 fn a_live_change_keeps_the_rule() {
     let settings = check("").expect("valid").settings;
-    let reserved = key("fileReservedTime").expect("known");
-    let changed = settings.with(reserved, " 12 ").expect("keeps the rule");
-    assert_eq!(changed.file_reserved_time, 12);
-    assert!(settings.with(reserved, "x").is_err());
+    let short = key("shortPollingTimeMills").expect("known");
+    let changed = settings.with(short, " 12 ").expect("keeps the rule");
+    assert_eq!(changed.short_polling_time_mills, 12);
+    assert!(settings.with(short, "x").is_err());
 }

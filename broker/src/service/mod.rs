@@ -1,3 +1,380 @@
 //! What the broker does, in the words of `rmq-model`; no protocol and no socket.
 
-pub mod stamp;
+pub mod admin;
+pub mod clients;
+pub mod delay;
+pub mod groups;
+pub mod inspect;
+pub mod offsets;
+pub mod pull;
+pub mod reply;
+pub mod reset;
+pub mod send;
+pub mod send_back;
+pub mod tables;
+pub mod topics;
+pub mod traffic;
+pub mod waiting;
+
+use crate::config::{Config, KEYS, Settings};
+use crate::persist::TableFile;
+use arc_swap::{ArcSwap, Guard};
+use groups::GroupTable;
+use parking_lot::{Mutex, RwLock};
+use rmq_delivery::clients::Notice;
+use rmq_delivery::delay::{Levels, Scheduler};
+use rmq_delivery::filter::Matcher;
+use rmq_delivery::{Clients, ConnId, Groups, Locks, Offsets, Topics};
+use rmq_model::peer::{Language, ProtocolVersion};
+use rmq_model::{Clock, DataVersion, LogOffset, Millis};
+use rmq_record::UniqueIds;
+use rmq_store::Store;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use tables::{LoadError, RequestModes, StoredDelays, StoredGroups, StoredOffsets, StoredTopics};
+use topics::TopicTable;
+use traffic::Traffic;
+use waiting::Waiting;
+
+/// Work that may block. Called with false when too much of it waits already.
+pub type Job = Box<dyn FnOnce(bool) + Send>;
+
+/// What the service asks of the world around it.
+pub trait Outside: Send + Sync + 'static {
+    /// These topics were made or changed: name servers want to know.
+    fn topics_changed(&self, topics: &[Arc<str>]);
+    /// All topics look different to name servers.
+    fn all_topics_changed(&self);
+    /// The members of a consumer group want to know that it changed.
+    fn group_changed(&self, notice: &Notice);
+    /// The client behind this connection is gone.
+    fn close(&self, conn: ConnId);
+    /// Runs work on a thread that may block.
+    fn run_blocking(&self, job: Job);
+}
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its connection.
+    pub conn: ConnId,
+    /// Its address.
+    pub addr: SocketAddr,
+    /// Language of its program.
+    pub language: Language,
+    /// Release of its program.
+    pub version: ProtocolVersion,
+}
+
+/// A broker without its sockets.
+pub struct Broker {
+    /// As it was started.
+    pub config: Config,
+    settings: ArcSwap<Settings>,
+    settings_version: Mutex<DataVersion>,
+    stopping: AtomicBool,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The messages.
+    pub store: Store,
+    /// The topics.
+    pub topics: TopicTable,
+    /// The consumer groups.
+    pub groups: GroupTable,
+    pub(crate) offsets: Mutex<Offsets>,
+    offsets_file: TableFile,
+    pub(crate) clients: RwLock<Clients>,
+    pub(crate) locks: Mutex<Locks>,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) levels: Levels,
+    pub(crate) scheduler: Mutex<Scheduler>,
+    delays_file: TableFile,
+    pub(crate) modes: Mutex<RequestModes>,
+    modes_file: TableFile,
+    /// What went in and out.
+    pub traffic: Traffic,
+    pub(crate) match_all: Arc<Matcher>,
+    ids: UniqueIds,
+    turn: AtomicU32,
+    /// Address that clients reach this broker at, once the port is known.
+    store_host: OnceLock<SocketAddr>,
+    outside: OnceLock<Arc<dyn Outside>>,
+    started: Millis,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("name", &self.config.settings.broker_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The tables of `config/`, as read.
+#[derive(Debug, Default)]
+pub struct StoredTables {
+    topics: StoredTopics,
+    groups: StoredGroups,
+    offsets: StoredOffsets,
+    delays: StoredDelays,
+    modes: RequestModes,
+}
+
+impl StoredTables {
+    /// Reads all of them; missing ones are empty.
+    ///
+    /// # Errors
+    /// [`LoadError`] of the first that is there and cannot be read.
+    pub fn load(config: &Config) -> Result<Self, LoadError> {
+        use tables::{load, read_groups, read_plain, read_topics};
+        Ok(Self {
+            topics: load(&config.table_path("topics.json"), read_topics)?.unwrap_or_default(),
+            groups: load(&config.table_path("subscriptionGroup.json"), read_groups)?
+                .unwrap_or_default(),
+            offsets: load(&config.table_path("consumerOffset.json"), read_plain)?
+                .unwrap_or_default(),
+            delays: load(&config.table_path("delayOffset.json"), read_plain)?.unwrap_or_default(),
+            modes: load(&config.table_path("messageRequestMode.json"), read_plain)?
+                .unwrap_or_default(),
+        })
+    }
+}
+
+impl Broker {
+    /// Puts the parts together. `waiting` must be who `store` tells of arrivals.
+    pub fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        store: Store,
+        waiting: Arc<Waiting>,
+        stored: StoredTables,
+    ) -> Self {
+        let settings = &config.settings;
+        let levels = Levels::parse(&settings.message_delay_level).unwrap_or_default();
+        let built_in = admin::built_in(settings, &levels);
+        let topics = Topics::new(built_in, stored.topics.topics, stored.topics.version);
+        let StoredGroups { groups, forbidden, version } = stored.groups;
+        let groups =
+            Groups::new(settings.auto_create_subscription_group, groups, forbidden, version);
+        let (offsets, skipped) =
+            Offsets::from_table(&stored.offsets.offset_table, stored.offsets.data_version);
+        if 0 < skipped {
+            tracing::warn!(skipped, "left out consumer offsets that cannot be");
+        }
+        let progress: BTreeMap<i32, i64> = stored
+            .delays
+            .offset_table
+            .iter()
+            .filter_map(|(level, offset)| Some((i32::try_from(*level).ok()?, *offset)))
+            .collect();
+        let scheduler = Scheduler::new(&levels, &progress, stored.delays.data_version);
+        let now = clock.now();
+        let salt = u32::try_from(now.rem_euclid(1 << 32)).unwrap_or(0);
+        Self {
+            settings: ArcSwap::from_pointee(settings.clone()),
+            settings_version: Mutex::new(DataVersion::default().next(0, now)),
+            stopping: AtomicBool::new(false),
+            topics: TopicTable::new(topics, TableFile::new(config.table_path("topics.json"))),
+            groups: GroupTable::new(
+                groups,
+                TableFile::new(config.table_path("subscriptionGroup.json")),
+            ),
+            offsets: Mutex::new(offsets),
+            offsets_file: TableFile::new(config.table_path("consumerOffset.json")),
+            clients: RwLock::new(clients::table(settings)),
+            locks: Mutex::default(),
+            waiting,
+            scheduler: Mutex::new(scheduler),
+            delays_file: TableFile::new(config.table_path("delayOffset.json")),
+            modes: Mutex::new(stored.modes),
+            modes_file: TableFile::new(config.table_path("messageRequestMode.json")),
+            traffic: Traffic::new(settings, now),
+            match_all: Arc::new(Matcher::All),
+            ids: UniqueIds::new(config.advertised, std::process::id(), salt),
+            turn: AtomicU32::new(salt),
+            store_host: OnceLock::new(),
+            outside: OnceLock::new(),
+            started: now,
+            levels,
+            clock,
+            store,
+            config,
+        }
+    }
+
+    /// Tells the broker its address and whom to ask for what it cannot do itself. Once, before
+    /// the first request.
+    pub fn connect(&self, store_host: SocketAddr, outside: Arc<dyn Outside>) {
+        // Set once by the start; a second call would be a fault there and changes nothing.
+        self.store_host.set(store_host).ok();
+        self.outside.set(outside).ok();
+    }
+
+    pub(crate) fn outside(&self) -> &dyn Outside {
+        self.outside.get().map_or(&Nowhere, |outside| &**outside)
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// Replaces the settings.
+    pub(crate) fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+        let mut version = self.settings_version.lock();
+        *version = version.next(0, self.clock.now());
+    }
+
+    /// Grows with every change of the settings.
+    pub fn settings_version(&self) -> DataVersion {
+        *self.settings_version.lock()
+    }
+
+    /// All settings in force as `key=value` lines, with what was given besides (request 26).
+    pub fn settings_text(&self) -> String {
+        let settings = self.settings();
+        let mut lines: BTreeMap<&str, String> = KEYS
+            .iter()
+            .map(|key| (key.name, settings.text(key.name).unwrap_or_default()))
+            .collect();
+        for (name, value) in &self.config.others {
+            lines.insert(name, value.clone());
+        }
+        let lines = lines.iter().map(|(name, value)| format!("{name}={value}\n"));
+        lines.collect()
+    }
+
+    /// Wall-clock time.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// From now on no pull is parked.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// When the broker was started.
+    pub fn started(&self) -> Millis {
+        self.started
+    }
+
+    /// Address in records and message ids.
+    pub fn store_host(&self) -> SocketAddr {
+        let unknown = || SocketAddr::new(self.config.advertised, self.config.settings.listen_port);
+        self.store_host.get().copied().unwrap_or_else(unknown)
+    }
+
+    /// Another number each time, for choosing queues in turn.
+    pub(crate) fn next_turn(&self) -> u32 {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn unique_id(&self) -> String {
+        self.ids.next(self.now()).to_string()
+    }
+
+    /// First offset of a queue.
+    pub fn min_offset(&self, topic: &str, queue: u32) -> i64 {
+        self.store.min_offset(topic, queue)
+    }
+
+    /// Offset after the last of a queue.
+    pub fn max_offset(&self, topic: &str, queue: u32) -> i64 {
+        self.store.max_offset(topic, queue)
+    }
+
+    /// The record at a place of the log. May read the disk.
+    pub fn record_at(&self, offset: i64) -> Option<bytes::Bytes> {
+        let read = self.store.record_at(LogOffset::from_wire(offset)?);
+        read.unwrap_or_else(|error| {
+            tracing::warn!(offset, %error, "cannot read a record");
+            None
+        })
+    }
+
+    /// Writes every table that changed.
+    ///
+    /// # Errors
+    /// The first failure; the other tables are tried all the same.
+    pub fn save_tables(&self) -> std::io::Result<()> {
+        let results = [
+            self.topics.save(),
+            self.groups.save(),
+            self.save_offsets(),
+            self.save_delays(),
+            self.save_modes(),
+        ];
+        results.into_iter().try_for_each(|result| result.map(drop))
+    }
+
+    /// Writes `consumerOffset.json` if offsets changed.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save_offsets(&self) -> std::io::Result<bool> {
+        if self.offsets.lock().take_dirty() {
+            self.offsets_file.touch();
+        }
+        self.offsets_file.save(|| {
+            let offsets = self.offsets.lock();
+            let picture =
+                StoredOffsets { data_version: offsets.version(), offset_table: offsets.table() };
+            drop(offsets);
+            tables::pretty(&picture)
+        })
+    }
+
+    /// Writes `delayOffset.json` if the levels moved.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save_delays(&self) -> std::io::Result<bool> {
+        if self.scheduler.lock().take_dirty() {
+            self.delays_file.touch();
+        }
+        self.delays_file.save(|| tables::pretty(&self.delay_progress()))
+    }
+
+    pub(crate) fn delay_progress(&self) -> StoredDelays {
+        let scheduler = self.scheduler.lock();
+        let offset_table = scheduler
+            .progress()
+            .into_iter()
+            .filter_map(|(level, offset)| Some((u32::try_from(level).ok()?, offset)))
+            .collect();
+        StoredDelays { data_version: scheduler.version(), offset_table }
+    }
+
+    /// Writes `messageRequestMode.json` if modes changed.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save_modes(&self) -> std::io::Result<bool> {
+        self.modes_file.save(|| tables::pretty(&*self.modes.lock()))
+    }
+
+    pub(crate) fn modes_changed(&self) {
+        self.modes_file.touch();
+    }
+}
+
+/// Before the broker is connected, and in tests without a world.
+struct Nowhere;
+
+impl Outside for Nowhere {
+    fn topics_changed(&self, _topics: &[Arc<str>]) {}
+    fn all_topics_changed(&self) {}
+    fn group_changed(&self, _notice: &Notice) {}
+    fn close(&self, _conn: ConnId) {}
+    fn run_blocking(&self, job: Job) {
+        job(true);
+    }
+}

@@ -1,0 +1,381 @@
+//! Being known to name servers: registered at each of them, again every period, with changes at
+//! once, and unregistered at the end. Nothing waits for a name server.
+
+mod body;
+mod servers;
+
+pub use body::{Announcement, Identity};
+pub use servers::{Due, Servers};
+
+use parking_lot::Mutex;
+use rmq_host::Tasks;
+use rmq_model::DataVersion;
+use rmq_net::{ClientConfig, ConnectError, Connection, Request, RequestError, Service, connect};
+use rmq_remoting::code::{request, response};
+use rmq_remoting::{Command, json};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// First wait after a failure; doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for a name to be resolved.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a name server while stopping.
+const UNREGISTER_TIMEOUT: Duration = Duration::from_millis(200);
+const ROUTE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What is registered, as it stands when it is asked for.
+pub trait Tables: Send + Sync + 'static {
+    /// The whole table, or only the topics in `only`.
+    fn announcement(&self, only: Option<&BTreeSet<Arc<str>>>) -> Announcement;
+    /// Name servers say that these topics are ordered.
+    fn ordered(&self, topics: Vec<String>);
+    /// Register every period even when nothing changed.
+    fn force(&self) -> bool;
+    /// Topics of one request; `None` for no bound.
+    fn portion(&self) -> Option<usize>;
+}
+
+/// How often and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Between two registrations.
+    pub period: Duration,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+}
+
+/// Why a name server was not told.
+#[derive(Debug, thiserror::Error)]
+enum TellError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("refused with code {code}: {remark}")]
+    Refused { code: i32, remark: String },
+}
+
+/// Keeps the broker registered.
+pub struct Registrar {
+    names: Vec<String>,
+    servers: Mutex<Servers>,
+    links: Mutex<HashMap<SocketAddr, Arc<Connection>>>,
+    /// Grows when a name server has to be told something or a connection was lost.
+    turn: watch::Sender<u64>,
+    /// The tables belong to the broker, which owns this.
+    who: OnceLock<(Identity, Weak<dyn Tables>)>,
+}
+
+impl std::fmt::Debug for Registrar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registrar").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// The other direction of a connection to a name server.
+struct FromNameServer {
+    registrar: Arc<Registrar>,
+}
+
+impl Service for FromNameServer {
+    fn requests(&self, _conn: &Arc<Connection>, batch: &mut Vec<Request>) {
+        for Request { command, reply } in batch.drain(..) {
+            let code = command.code;
+            reply.send(if code == request::NOTIFY_MIN_BROKER_ID_CHANGE {
+                Command::response(response::SUCCESS)
+            } else {
+                Command::response(response::REQUEST_CODE_NOT_SUPPORTED)
+                    .with_remark(format!(" request type {code} not supported"))
+            });
+        }
+    }
+
+    fn closed(&self, _conn: &Arc<Connection>) {
+        self.registrar.next_turn();
+    }
+}
+
+impl Registrar {
+    /// For the name servers `names`, each `host:port`.
+    pub fn new(names: Vec<String>) -> Self {
+        Self {
+            names,
+            servers: Mutex::default(),
+            links: Mutex::default(),
+            turn: watch::Sender::new(0),
+            who: OnceLock::new(),
+        }
+    }
+
+    fn who(&self) -> Option<(&Identity, Arc<dyn Tables>)> {
+        let (identity, tables) = self.who.get()?;
+        Some((identity, tables.upgrade()?))
+    }
+
+    fn next_turn(&self) {
+        self.turn.send_modify(|turn| *turn = turn.wrapping_add(1));
+    }
+
+    /// Topics were made or changed.
+    pub fn changed(&self, topics: &[Arc<str>]) {
+        if !topics.is_empty() {
+            self.servers.lock().changed(topics);
+            self.next_turn();
+        }
+    }
+
+    /// All topics look different.
+    pub fn all_changed(&self) {
+        self.servers.lock().all_due();
+        self.next_turn();
+    }
+
+    /// Name servers that the broker has a connection to.
+    pub fn connected(&self) -> usize {
+        self.links.lock().values().filter(|conn| !conn.is_closed()).count()
+    }
+
+    /// Begins to register.
+    pub fn start(
+        self: &Arc<Self>,
+        tasks: &Tasks,
+        identity: Identity,
+        tables: Weak<dyn Tables>,
+        timing: Timing,
+    ) {
+        // Set once by the start of the broker.
+        self.who.set((identity, tables)).ok();
+        if self.names.is_empty() {
+            tracing::warn!("no name servers are configured: clients cannot find this broker");
+            return;
+        }
+        let registrar = Arc::clone(self);
+        let links = tasks.clone();
+        tasks.spawn("name servers", move |stop| async move {
+            registrar.follow_names(&links, timing, stop).await;
+            Ok(())
+        });
+    }
+
+    /// Resolves the names again and again and keeps one task per address.
+    async fn follow_names(self: Arc<Self>, tasks: &Tasks, timing: Timing, stop: CancellationToken) {
+        let mut wait = RETRY_MIN;
+        let mut complained = BTreeSet::new();
+        loop {
+            let mut addresses = BTreeSet::new();
+            let mut unresolved = false;
+            for name in &self.names {
+                match resolve(name).await {
+                    Ok(found) => {
+                        complained.remove(name);
+                        addresses.extend(found);
+                    }
+                    Err(error) => {
+                        unresolved = true;
+                        if complained.insert(name.clone()) {
+                            tracing::warn!(name, error, "cannot resolve a name server");
+                        }
+                    }
+                }
+            }
+            for address in self.servers.lock().resolved(&addresses) {
+                let registrar = Arc::clone(&self);
+                tasks.spawn("name server", move |stop| async move {
+                    registrar.keep_told(address, timing, stop).await;
+                    Ok(())
+                });
+            }
+            wait = if unresolved { (wait * 2).min(RETRY_MAX) } else { timing.period };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            if !unresolved {
+                wait = RETRY_MIN;
+            }
+        }
+    }
+
+    /// Tells one name server what is due to it, until it is none any more.
+    async fn keep_told(
+        self: Arc<Self>,
+        address: SocketAddr,
+        timing: Timing,
+        stop: CancellationToken,
+    ) {
+        let mut turn = self.turn.subscribe();
+        let mut retry = RETRY_MIN;
+        let mut well = false;
+        loop {
+            turn.mark_unchanged();
+            if self.link(address).is_none() {
+                self.servers.lock().lost(address);
+            }
+            let Some(due) = self.servers.lock().take(address) else { break };
+            let told = tokio::select! {
+                () = stop.cancelled() => return,
+                told = self.tell(address, &due, timing.timeout) => told,
+            };
+            let wait = match told {
+                Ok(()) => {
+                    if !well {
+                        tracing::info!(%address, "registered at name server");
+                    }
+                    well = true;
+                    retry = RETRY_MIN;
+                    timing.period
+                }
+                Err(error) => {
+                    if well || retry == RETRY_MIN {
+                        let error = anyhow::Error::from(error);
+                        tracing::warn!(%address, error = format!("{error:#}"), "not registered");
+                    }
+                    well = false;
+                    self.servers.lock().lost(address);
+                    retry = (retry * 2).min(RETRY_MAX);
+                    retry
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => self.period_over(address, timing).await,
+                // Failures are retried in their own time, whatever changes meanwhile.
+                _ = turn.changed(), if well => {}
+            }
+        }
+        if let Some(link) = self.links.lock().remove(&address) {
+            link.close();
+        }
+    }
+
+    fn link(&self, address: SocketAddr) -> Option<Arc<Connection>> {
+        self.links.lock().get(&address).filter(|conn| !conn.is_closed()).cloned()
+    }
+
+    async fn linked(self: &Arc<Self>, address: SocketAddr) -> Result<Arc<Connection>, TellError> {
+        if let Some(link) = self.link(address) {
+            return Ok(link);
+        }
+        let service = Arc::new(FromNameServer { registrar: Arc::clone(self) });
+        let conn = connect(&address.to_string(), ClientConfig::default(), service).await?;
+        self.links.lock().insert(address, Arc::clone(&conn));
+        Ok(conn)
+    }
+
+    async fn tell(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        due: &Due,
+        timeout: Duration,
+    ) -> Result<(), TellError> {
+        let Some((identity, tables)) = self.who() else { return Ok(()) };
+        let announcement = match due {
+            Due::Nothing => return Ok(()),
+            Due::Topics(topics) => tables.announcement(Some(topics)),
+            Due::All => tables.announcement(None),
+        };
+        let conn = self.linked(address).await?;
+        for part in announcement.portions(tables.portion()) {
+            let answer = conn.request(identity.register(&part), timeout).await?;
+            if answer.code != response::SUCCESS {
+                conn.close();
+                let remark = answer.remark.map(|text| text.to_string()).unwrap_or_default();
+                return Err(TellError::Refused { code: answer.code, remark });
+            }
+            let ordered = ordered_topics(&answer.body);
+            if !ordered.is_empty() {
+                tables.ordered(ordered);
+            }
+        }
+        Ok(())
+    }
+
+    /// After a period everything is due again, unless the server is known to have it.
+    async fn period_over(self: &Arc<Self>, address: SocketAddr, timing: Timing) {
+        let Some((identity, tables)) = self.who() else { return };
+        if !tables.force()
+            && let Some(conn) = self.link(address)
+        {
+            let version: DataVersion = tables.announcement(Some(&BTreeSet::new())).version;
+            let query = identity.query_version(version);
+            let answer = conn.request(query, timing.timeout).await;
+            if answer.is_ok_and(|answer| answer.ext.get("changed") == Some("false")) {
+                return;
+            }
+        }
+        self.servers.lock().lost(address);
+    }
+
+    /// The route of a topic, from any name server that answers.
+    pub async fn route(&self, topic: &str) -> Option<Value> {
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        for conn in links.into_iter().filter(|conn| !conn.is_closed()) {
+            let ask = Command::request(request::GET_ROUTEINFO_BY_TOPIC)
+                .with_ext("topic", topic.to_owned())
+                .with_ext("acceptStandardJsonOnly", "true");
+            if let Ok(answer) = conn.request(ask, ROUTE_TIMEOUT).await
+                && answer.code == response::SUCCESS
+                && let Ok(route) = json::to_value(&answer.body)
+            {
+                return Some(route);
+            }
+        }
+        None
+    }
+
+    /// Takes the broker out of all name servers; each has a moment to answer.
+    pub async fn unregister(&self) {
+        let Some((identity, _)) = self.who.get() else { return };
+        let links: Vec<_> = self.links.lock().drain().collect();
+        for (address, conn) in links {
+            if conn.is_closed() {
+                continue;
+            }
+            if let Err(error) = conn.request(identity.unregister(), UNREGISTER_TIMEOUT).await {
+                tracing::warn!(%address, %error, "not unregistered");
+            }
+            conn.close();
+        }
+    }
+}
+
+async fn resolve(name: &str) -> Result<Vec<SocketAddr>, String> {
+    match tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host(name)).await {
+        Ok(Ok(found)) => {
+            let found: Vec<SocketAddr> = found.collect();
+            if found.is_empty() { Err("the name has no address".into()) } else { Ok(found) }
+        }
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_elapsed) => Err("no answer in time".into()),
+    }
+}
+
+/// Topics of the table ORDER_TOPIC_CONFIG that comes with an answer.
+fn ordered_topics(body: &[u8]) -> Vec<String> {
+    if body.is_empty() {
+        return Vec::new();
+    }
+    let table = json::to_value(body).ok();
+    let table = table.as_ref().and_then(|value| value.get("table")).and_then(Value::as_object);
+    table.into_iter().flatten().map(|(topic, _)| topic.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordered_topics_come_with_the_answer() {
+        assert_eq!(ordered_topics(br#"{"table":{"T":"b-a:8","U":"b-a:4"}}"#), ["T", "U"]);
+        for body in [&b""[..], b"{}", b"nonsense", br#"{"table":[]}"#] {
+            assert!(ordered_topics(body).is_empty());
+        }
+    }
+}

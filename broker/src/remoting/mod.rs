@@ -1,0 +1,26 @@
+//! The remoting front door: frames in, answers out, and nothing decided here.
+//!
+//! One file per family of codes; [`table`] says which code goes where, [`codes`] which response
+//! code an error becomes.
+
+mod assignment;
+mod broker;
+mod clients;
+mod codes;
+mod front;
+mod groups;
+mod inspect;
+mod jobs;
+mod json;
+mod offsets;
+mod peers;
+mod pull;
+mod refusal;
+mod replies;
+mod send;
+mod table;
+mod topics;
+
+pub(crate) use front::{Front, World};
+pub(crate) use jobs::Jobs;
+pub(crate) use peers::Peers;

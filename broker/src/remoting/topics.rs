@@ -1,0 +1,154 @@
+//! Topics: 17, 18, 215, 21 and 351.
+
+use super::clients::with_json;
+use super::front::{Answer, Call};
+use super::json;
+use super::refusal::Refusal;
+use crate::service::admin::AdminTopicError;
+use rmq_delivery::topics::{TopicError, TopicRequest};
+use rmq_model::topic::{TopicConfig, TopicFilterType};
+use rmq_model::{DataVersion, Permission};
+use rmq_remoting::code::response;
+use rmq_remoting::header::{
+    CreateTopic, GetAllTopicConfig, GetAllTopicConfigResponse, GetTopicConfig, OfTopic,
+};
+use rmq_remoting::{Command, json as body_json};
+use serde_json::{Map, Value, json as value};
+use std::sync::Arc;
+
+fn done() -> Answer {
+    Ok(Command::response(response::SUCCESS))
+}
+
+fn count(name: &'static str, value: i32) -> Result<u32, Refusal> {
+    u32::try_from(value).map_err(|_negative| {
+        Refusal::new(response::INVALID_PARAMETER, format!("{name} {value} is negative"))
+    })
+}
+
+pub(super) fn update(call: &Call<'_>) -> Answer {
+    let header: CreateTopic = call.command.decode()?;
+    let attributes = header.attributes.as_deref().unwrap_or_default();
+    let attributes = TopicRequest::attributes_of(attributes)
+        .map_err(|error| AdminTopicError::Rule(TopicError::Attribute(error)))?;
+    let filter_type = match header.topic_filter_type.as_deref() {
+        Some("MULTI_TAG") => TopicFilterType::MultiTag,
+        _ => TopicFilterType::SingleTag,
+    };
+    call.broker().update_topic(&TopicRequest {
+        topic: &header.topic,
+        read_queues: count("readQueueNums", header.read_queue_nums)?,
+        write_queues: count("writeQueueNums", header.write_queue_nums)?,
+        perm: Permission(count("perm", header.perm)?),
+        filter_type,
+        sys_flag: header.topic_sys_flag.unwrap_or(0),
+        order: header.order,
+        attributes,
+    })?;
+    done()
+}
+
+pub(super) fn update_list(call: &Call<'_>) -> Answer {
+    let body = json::object(&call.command.body)?;
+    let configs = json::list(&body, "topicConfigList")
+        .iter()
+        .map(|config| body_json::from_value(config.clone()))
+        .collect::<Result<Vec<TopicConfig>, _>>()?;
+    let requests: Vec<TopicRequest<'_>> = configs
+        .iter()
+        .map(|config| TopicRequest {
+            topic: &config.topic_name,
+            read_queues: config.read_queue_nums,
+            write_queues: config.write_queue_nums,
+            perm: config.perm,
+            filter_type: config.topic_filter_type,
+            sys_flag: config.topic_sys_flag,
+            order: config.order,
+            attributes: config.attributes.clone(),
+        })
+        .collect();
+    call.broker().update_topics(&requests)?;
+    done()
+}
+
+pub(super) fn delete(call: &Call<'_>) -> Answer {
+    let header: OfTopic = call.command.decode()?;
+    call.broker().delete_topic(&header.topic)?;
+    done()
+}
+
+/// Which part of a table a caller wants (21, 201).
+pub(super) struct Page {
+    from: usize,
+    count: usize,
+}
+
+impl Page {
+    /// Everything, unless paging is on and asked for. A caller with an old version starts over.
+    pub(super) fn of(
+        call: &Call<'_>,
+        seq: Option<i32>,
+        max: Option<i32>,
+        known: Option<&str>,
+        version: DataVersion,
+    ) -> Self {
+        let settings = call.broker().settings();
+        let Some(seq) = seq.filter(|_| settings.enable_split_metadata) else {
+            return Self { from: 0, count: usize::MAX };
+        };
+        let known =
+            known.and_then(|text| body_json::from_slice::<DataVersion>(text.as_bytes()).ok());
+        let current = known.is_some_and(|known| known == version);
+        let from = if current { usize::try_from(seq).unwrap_or(0) } else { 0 };
+        let limit = usize::try_from(settings.split_metadata_size).unwrap_or(usize::MAX);
+        let asked = max.and_then(|max| usize::try_from(max).ok()).filter(|max| 0 < *max);
+        Self { from, count: asked.unwrap_or(limit).min(limit) }
+    }
+
+    pub(super) fn cut<T>(&self, sorted: Vec<T>) -> impl Iterator<Item = T> {
+        sorted.into_iter().skip(self.from).take(self.count)
+    }
+}
+
+/// As a JSON value. Configurations have only text keys and plain members.
+pub(super) fn shown(config: &impl serde::Serialize) -> Value {
+    serde_json::to_value(config).unwrap_or(Value::Null)
+}
+
+pub(super) fn all(call: &Call<'_>) -> Answer {
+    let header: GetAllTopicConfig = call.command.decode()?;
+    let topics = call.broker().topics.all();
+    let version = topics.version();
+    let mut sorted: Vec<Arc<TopicConfig>> = topics.iter().cloned().collect();
+    sorted.sort_unstable_by(|a, b| a.topic_name.cmp(&b.topic_name));
+    let total = i32::try_from(sorted.len()).unwrap_or(i32::MAX);
+    let page = Page::of(
+        call,
+        header.topic_seq,
+        header.max_topic_num,
+        header.data_version.as_deref(),
+        version,
+    );
+    let table: Map<String, Value> =
+        page.cut(sorted).map(|topic| (topic.topic_name.to_string(), shown(&*topic))).collect();
+    let body = value!({
+        "dataVersion": shown(&version),
+        "mappingDataVersion": shown(&DataVersion::default()),
+        "topicConfigTable": table,
+        "topicQueueMappingDetailMap": {},
+        "topicQueueMappingInfoMap": {},
+    });
+    let header = GetAllTopicConfigResponse { total_topic_num: Some(total) };
+    Ok(with_json(&body).with_header(&header))
+}
+
+pub(super) fn one(call: &Call<'_>) -> Answer {
+    let header: GetTopicConfig = call.command.decode()?;
+    match call.broker().topics.get(&header.topic) {
+        Some(topic) => Ok(with_json(&shown(&*topic))),
+        None => {
+            let remark = format!("No topic in this broker. topic: {}", header.topic);
+            Err(Refusal::new(response::TOPIC_NOT_EXIST, remark))
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What goes in and out, counted once per batch: the items of request 315, the rates of request
+//! 28, and the metrics.
+
+use crate::config::{Settings, labels};
+use parking_lot::Mutex;
+use rmq_delivery::stats::{Count, Rates, Stats};
+use rmq_host::metrics::{Counter, Describe, Family, Histogram, Registry};
+use rmq_model::Millis;
+use rmq_model::name::{is_dlq_topic, is_retry_topic, is_system_group, is_system_topic};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SIZE_BOUNDS: &[f64] = &[1_024.0, 4_096.0, 524_288.0, 1_048_576.0, 2_097_152.0, 4_194_304.0];
+const LATENCY_BOUNDS: &[f64] = &[1.0, 3.0, 5.0, 7.0, 10.0, 100.0, 1_000.0, 2_000.0, 3_000.0];
+
+/// Kind of a message, as metrics tell them apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// No property of its own.
+    #[default]
+    Normal,
+    /// In a topic of ordered messages.
+    Fifo,
+    /// Waits first.
+    Delay,
+}
+
+impl MessageKind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Fifo => "fifo",
+            Self::Delay => "delay",
+        }
+    }
+}
+
+/// Messages stored in one queue.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// Topic they were sent to.
+    pub topic: Arc<str>,
+    /// Queue.
+    pub queue: u32,
+    /// Kind.
+    pub kind: MessageKind,
+    /// How many.
+    pub messages: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+/// Messages given to a group.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// Topic.
+    pub topic: &'a Arc<str>,
+    /// Group.
+    pub group: &'a Arc<str>,
+    /// Queue.
+    pub queue: u32,
+    /// How many.
+    pub messages: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Some of them had to be read from disk.
+    pub from_disk: bool,
+}
+
+struct In {
+    messages: Counter,
+    bytes: Counter,
+    size: Histogram,
+}
+
+struct Out {
+    messages: Counter,
+    bytes: Counter,
+}
+
+#[derive(Default)]
+struct Handles {
+    incoming: HashMap<(Arc<str>, MessageKind), In>,
+    outgoing: HashMap<(Arc<str>, Arc<str>), Out>,
+    latency: HashMap<(i32, i32, bool), Histogram>,
+}
+
+/// All counters of a broker.
+pub struct Traffic {
+    /// The metrics, with labels that every series has.
+    pub registry: Registry,
+    stats: Mutex<Stats>,
+    rates: Mutex<Rates>,
+    handles: Mutex<Handles>,
+    messages_in: Family<Counter>,
+    bytes_in: Family<Counter>,
+    sizes: Family<Histogram>,
+    messages_out: Family<Counter>,
+    bytes_out: Family<Counter>,
+    dead: Family<Counter>,
+    latency: Family<Histogram>,
+    put_failures: AtomicU64,
+    put_bytes: AtomicU64,
+}
+
+impl std::fmt::Debug for Traffic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Traffic").finish_non_exhaustive()
+    }
+}
+
+impl Traffic {
+    /// Nothing has happened.
+    pub fn new(settings: &Settings, now: Millis) -> Self {
+        let mut common = vec![
+            ("cluster".to_owned(), settings.broker_cluster_name.to_string()),
+            ("node_type".to_owned(), "broker".to_owned()),
+            ("node_id".to_owned(), settings.broker_name.to_string()),
+        ];
+        common.extend(labels(&settings.metrics_label).unwrap_or_default());
+        let registry = Registry::new(common);
+        let arrivals = &["topic", "message_type", "is_system"];
+        let deliveries = &["topic", "consumer_group", "is_system", "is_retry"];
+        let describe = |name, help, labels| Describe { name, help, labels };
+        let mut rates = Rates::default();
+        rates.sample(now, day_of(now));
+        Self {
+            messages_in: registry.counters(describe(
+                "rocketmq_messages_in_total",
+                "Messages stored.",
+                arrivals,
+            )),
+            bytes_in: registry.counters(describe(
+                "rocketmq_throughput_in_total",
+                "Bytes stored.",
+                arrivals,
+            )),
+            sizes: registry.histograms(
+                describe("rocketmq_message_size", "Sizes of messages in bytes.", arrivals),
+                SIZE_BOUNDS,
+            ),
+            messages_out: registry.counters(describe(
+                "rocketmq_messages_out_total",
+                "Messages delivered.",
+                deliveries,
+            )),
+            bytes_out: registry.counters(describe(
+                "rocketmq_throughput_out_total",
+                "Bytes delivered.",
+                deliveries,
+            )),
+            dead: registry.counters(describe(
+                "rocketmq_send_to_dlq_messages_total",
+                "Messages moved to a dead-letter topic.",
+                &["consumer_group", "topic", "is_system"],
+            )),
+            latency: registry.histograms(
+                describe(
+                    "rocketmq_rpc_latency_milliseconds",
+                    "Time from a request to its answer.",
+                    &[
+                        "protocol_type",
+                        "request_code",
+                        "response_code",
+                        "is_long_polling",
+                        "result",
+                    ],
+                ),
+                LATENCY_BOUNDS,
+            ),
+            stats: Mutex::new(Stats::new(&settings.broker_cluster_name)),
+            rates: Mutex::new(rates),
+            handles: Mutex::default(),
+            put_failures: AtomicU64::new(0),
+            put_bytes: AtomicU64::new(0),
+            registry,
+        }
+    }
+
+    /// Messages were stored.
+    pub fn arrived(&self, now: Millis, all: &[Arrived]) {
+        let mut messages = 0u64;
+        {
+            let mut stats = self.stats.lock();
+            for arrived in all {
+                let count =
+                    Count { messages: arrived.messages, bytes: arrived.bytes, elapsed_ms: 0 };
+                stats.put(now, &arrived.topic, arrived.queue, count);
+                messages = messages.saturating_add(arrived.messages);
+                self.put_bytes.fetch_add(arrived.bytes, Ordering::Relaxed);
+            }
+        }
+        self.rates.lock().put(messages);
+        let mut handles = self.handles.lock();
+        for arrived in all {
+            if arrived.messages == 0
+                || is_retry_topic(&arrived.topic)
+                || is_dlq_topic(&arrived.topic)
+            {
+                continue;
+            }
+            let key = (Arc::clone(&arrived.topic), arrived.kind);
+            let incoming = handles.incoming.entry(key).or_insert_with(|| {
+                let system = flag(is_system_topic(&arrived.topic));
+                let labels = [&*arrived.topic, arrived.kind.label(), system];
+                In {
+                    messages: self.messages_in.with(&labels),
+                    bytes: self.bytes_in.with(&labels),
+                    size: self.sizes.with(&labels),
+                }
+            });
+            incoming.messages.add(arrived.messages);
+            incoming.bytes.add(arrived.bytes);
+            let each = arrived.bytes / arrived.messages;
+            let times = u32::try_from(arrived.messages).unwrap_or(u32::MAX);
+            incoming.size.observe_many(f64::from(u32::try_from(each).unwrap_or(u32::MAX)), times);
+        }
+    }
+
+    /// A put was refused or failed.
+    pub fn put_failed(&self) {
+        self.put_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Messages were given to a group.
+    pub fn delivered(&self, now: Millis, delivery: &Delivery<'_>) {
+        let Delivery { topic, group, queue, messages, bytes, from_disk } = *delivery;
+        let count = Count { messages, bytes, elapsed_ms: 0 };
+        {
+            let mut stats = self.stats.lock();
+            stats.get(now, topic, queue, group, count);
+            if from_disk {
+                stats.get_from_disk(now, topic, group, count);
+            }
+        }
+        self.rates.lock().read(messages);
+        let mut handles = self.handles.lock();
+        let key = (Arc::clone(topic), Arc::clone(group));
+        let outgoing = handles.outgoing.entry(key).or_insert_with(|| {
+            let system = flag(is_system_topic(topic) || is_system_group(group));
+            let labels = [&**topic, &**group, system, flag(is_retry_topic(topic))];
+            Out { messages: self.messages_out.with(&labels), bytes: self.bytes_out.with(&labels) }
+        });
+        outgoing.messages.add(messages);
+        outgoing.bytes.add(bytes);
+    }
+
+    /// A read found nothing.
+    pub fn missed(&self) {
+        self.rates.lock().read(0);
+    }
+
+    /// A message came back from a group.
+    pub fn sent_back(&self, now: Millis, topic: &str, group: &str) {
+        self.stats.lock().sent_back(now, topic, group, 1);
+    }
+
+    /// A message of a group was given up.
+    pub fn dead(&self, topic: &str, group: &str) {
+        self.dead.with(&[group, topic, flag(is_system_group(group))]).increment();
+    }
+
+    /// Requests of one code were answered. Codes are those of the protocol, a bounded set.
+    pub fn answered(&self, request: i32, response: i32, waited: bool, ms: f64, times: u32) {
+        let mut handles = self.handles.lock();
+        let histogram = handles.latency.entry((request, response, waited)).or_insert_with(|| {
+            let request = rmq_remoting::code::request_name(request).unwrap_or("unknown");
+            let response = rmq_remoting::code::response_name(response)
+                .map_or_else(|| "unknown".to_owned(), str::to_ascii_lowercase);
+            self.latency.with(&["remoting", request, &response, flag(waited), "success"])
+        });
+        histogram.observe_many(ms, times);
+    }
+
+    /// Forgets a topic that was deleted.
+    pub fn delete_topic(&self, topic: &str) {
+        self.stats.lock().delete_topic(topic);
+        let mut handles = self.handles.lock();
+        for kind in [MessageKind::Normal, MessageKind::Fifo, MessageKind::Delay] {
+            let labels = [topic, kind.label(), flag(is_system_topic(topic))];
+            self.messages_in.remove(&labels);
+            self.bytes_in.remove(&labels);
+            self.sizes.remove(&labels);
+        }
+        handles.incoming.retain(|(known, _), _| &**known != topic);
+        let gone = |known: &Arc<str>| &**known == topic;
+        self.forget_outgoing(&mut handles, |topic, _| gone(topic));
+    }
+
+    /// Forgets a group that was deleted.
+    pub fn delete_group(&self, group: &str) {
+        self.stats.lock().delete_group(group);
+        let mut handles = self.handles.lock();
+        self.forget_outgoing(&mut handles, |_, known| &**known == group);
+    }
+
+    fn forget_outgoing(&self, handles: &mut Handles, gone: impl Fn(&Arc<str>, &Arc<str>) -> bool) {
+        handles.outgoing.retain(|(topic, group), _| {
+            let forget = gone(topic, group);
+            if forget {
+                let system = flag(is_system_topic(topic) || is_system_group(group));
+                let labels = [&**topic, &**group, system, flag(is_retry_topic(topic))];
+                self.messages_out.remove(&labels);
+                self.bytes_out.remove(&labels);
+            }
+            !forget
+        });
+    }
+
+    /// The items.
+    pub fn stats(&self) -> parking_lot::MutexGuard<'_, Stats> {
+        self.stats.lock()
+    }
+
+    /// The rates.
+    pub fn rates(&self) -> parking_lot::MutexGuard<'_, Rates> {
+        self.rates.lock()
+    }
+
+    /// Puts that were refused or failed.
+    pub fn put_failures(&self) -> u64 {
+        self.put_failures.load(Ordering::Relaxed)
+    }
+
+    /// Bytes stored.
+    pub fn put_bytes(&self) -> u64 {
+        self.put_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Once a second; `items` every ten seconds.
+    pub fn sample(&self, now: Millis, items: bool) {
+        self.rates.lock().sample(now, day_of(now));
+        if items {
+            self.stats.lock().sample(now);
+        }
+    }
+}
+
+/// `true` or `false` as a label.
+pub fn flag(on: bool) -> &'static str {
+    if on { "true" } else { "false" }
+}
+
+/// Number of the day. Days begin at midnight UTC, which is what servers are set to.
+fn day_of(now: Millis) -> i64 {
+    now.div_euclid(86_400_000)
+}

@@ -1,0 +1,374 @@
+//! From a checked configuration to a running broker, and back.
+
+use crate::config::{Config, ConfigError, Settings, hours};
+use crate::registration::{Announcement, Identity, Registrar, Tables, Timing};
+use crate::remoting::{Front, Jobs, Peers, World};
+use crate::service::tables::LoadError;
+use crate::service::waiting::Waiting;
+use crate::service::{Broker, StoredTables};
+use rmq_host::http::{HttpConfig, HttpServer, Readiness};
+use rmq_host::{SystemClock, Tasks};
+use rmq_model::{Clock, Permission};
+use rmq_net::{BindError, Limits, Server, ServerConfig};
+use rmq_store::{
+    CloseError, FlushMode, IndexConfig, Observers, OpenError, OsDisk, Retention, Store, StoreConfig,
+};
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store cannot be opened: another broker has it, or its files are damaged.
+    #[error("cannot open the store")]
+    Store(#[from] OpenError),
+    /// A table under `config/` cannot be read.
+    #[error(transparent)]
+    Tables(#[from] LoadError),
+    /// A directory cannot be made or written.
+    #[error("cannot write {path}")]
+    Path {
+        /// Directory.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A port cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The port of metrics cannot be had.
+    #[error(transparent)]
+    Http(io::Error),
+    /// A setting that only shows now to be impossible.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A thread of the start died.
+    #[error("the start was interrupted: {0}")]
+    Interrupted(String),
+}
+
+/// Why a stop was not clean. The next start recovers the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// The store could not be closed.
+    #[error("the store was not closed cleanly")]
+    Store(#[from] CloseError),
+    /// A table could not be written.
+    #[error("a table was not written")]
+    Tables(#[source] io::Error),
+    /// A thread of the stop died.
+    #[error("the stop was interrupted: {0}")]
+    Interrupted(String),
+}
+
+/// A broker that serves requests. Stop it with [`Running::shutdown`]; dropping it is like a kill.
+#[derive(Debug)]
+pub struct Running {
+    broker: Arc<Broker>,
+    server: Server,
+    tasks: Tasks,
+    registrar: Arc<Registrar>,
+    readiness: Readiness,
+    metrics: Option<SocketAddr>,
+    addr: SocketAddr,
+    fast_addr: SocketAddr,
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    let settings = &config.settings;
+    let ms = |value: u64| Duration::from_millis(value);
+    let mut store = StoreConfig::new(config.root());
+    store.commit_log = PathBuf::from(&*settings.store_path_commit_log);
+    store.segment_bytes = settings.mapped_file_size_commit_log;
+    store.consume_queue_file_bytes = settings.mapped_file_size_consume_queue;
+    store.flush = if settings.flush_disk_type.eq_ignore_ascii_case("SYNC_FLUSH") {
+        FlushMode::Sync { timeout: ms(settings.sync_flush_timeout) }
+    } else {
+        match FlushMode::ASYNC {
+            FlushMode::Async { least_bytes, thorough, .. } => {
+                let interval = ms(settings.flush_interval_commit_log);
+                FlushMode::Async { interval, least_bytes, thorough }
+            }
+            other @ FlushMode::Sync { .. } => other,
+        }
+    };
+    store.body_bytes_max = usize::try_from(settings.max_message_size).unwrap_or(usize::MAX);
+    store.property_crc = settings.enabled_append_prop_crc;
+    store.index = settings.message_index_enable.then_some(IndexConfig {
+        slots: settings.max_hash_slot_num,
+        entries: settings.max_index_num,
+    });
+    store.delay_levels = config.delay_levels_ms.clone();
+    store.retention = retention(settings);
+    // The default is 40 % of the memory.
+    let ratio = u64::from(settings.access_message_in_memory_max_ratio);
+    store.memory_bytes = (store.memory_bytes / 40).saturating_mul(ratio);
+    store
+}
+
+fn retention(settings: &Settings) -> Retention {
+    let percent = |value: u32| u8::try_from(value).unwrap_or(100);
+    Retention {
+        keep: Duration::from_secs(u64::from(settings.file_reserved_time).saturating_mul(3_600)),
+        delete_hours: hours(&settings.delete_when).unwrap_or_default(),
+        max_used_percent: percent(settings.disk_max_used_space_ratio),
+        force_percent: percent(settings.disk_space_clean_forcibly_ratio),
+        force: settings.clean_file_forcibly_enable,
+        warning_percent: percent(settings.disk_space_warning_level_ratio),
+        batch_max: usize::try_from(settings.delete_file_batch_max).unwrap_or(usize::MAX),
+        every: Duration::from_millis(settings.clean_resource_interval),
+        ..Retention::default()
+    }
+}
+
+fn server_config(config: &Config) -> ServerConfig {
+    let settings = &config.settings;
+    let wide = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let mut fast = config.listen;
+    fast.set_port(config.listen.port().saturating_sub(2));
+    ServerConfig {
+        connections_max: wide(settings.connections_max.into()),
+        in_flight_bytes_total_max: wide(settings.in_flight_bytes_total_max),
+        limits: Limits {
+            in_flight_max: wide(settings.in_flight_max.into()),
+            in_flight_bytes_max: wide(settings.in_flight_bytes_max),
+            outbox_bytes_max: wide(settings.outbox_bytes_max),
+            idle: Duration::from_secs(settings.idle_seconds),
+            ..Limits::default()
+        },
+        ..ServerConfig::new(vec![config.listen, fast])
+    }
+}
+
+/// Says of settings that name paths the store derives itself when they ask for others.
+fn check_paths(config: &Config) -> Result<(), ConfigError> {
+    let settings = &config.settings;
+    for (key, value, name) in [
+        ("storePathConsumeQueue", &settings.store_path_consume_queue, "consumequeue"),
+        ("storePathIndex", &settings.store_path_index, "index"),
+        ("storeCheckpoint", &settings.store_checkpoint, "checkpoint"),
+        ("abortFile", &settings.abort_file, "abort"),
+    ] {
+        let derived = config.root().join(name);
+        if PathBuf::from(&**value) != derived {
+            let why = format!("only {} is possible, in storePathRootDir", derived.display());
+            let (key, value) = (key.to_owned(), value.to_string());
+            return Err(ConfigError::NotAvailable { key, value, why });
+        }
+    }
+    Ok(())
+}
+
+/// Opens the store and the ports and serves requests. Does not wait for name servers.
+///
+/// # Errors
+/// [`StartError`] says what is in the way; nothing is left running then.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    check_paths(&config)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let parked_max = usize::try_from(config.settings.parked_pulls_max).unwrap_or(usize::MAX);
+    let waiting = Arc::new(Waiting::new(parked_max));
+    let observers = Observers { arrivals: Arc::<Waiting>::clone(&waiting) };
+    let opened = {
+        let (config, clock) = (config.clone(), Arc::clone(&clock));
+        blocking(move || open(&config, clock, observers)).await.map_err(StartError::Interrupted)?
+    };
+    let (store, stored) = opened?;
+    let broker = Arc::new(Broker::new(config, clock, store, waiting, stored));
+    let tasks = Tasks::new("broker");
+    let served = serve(&broker, &tasks).await;
+    if served.is_err() {
+        tasks.shutdown(Duration::from_secs(1)).await;
+        let store = broker.store.clone();
+        // The start failed for another reason, which is the one to be told.
+        drop(blocking(move || store.close()).await);
+    }
+    served
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+}
+
+fn open(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    observers: Observers,
+) -> Result<(Store, StoredTables), StartError> {
+    let store = Store::open(store_config(config), OsDisk, clock, observers)?;
+    let folder = config.root().join("config");
+    if let Err(source) = std::fs::create_dir_all(&folder) {
+        return Err(StartError::Path { path: folder.display().to_string(), source });
+    }
+    let stored = StoredTables::load(config)?;
+    Ok((store, stored))
+}
+
+async fn serve(broker: &Arc<Broker>, tasks: &Tasks) -> Result<Running, StartError> {
+    let config = &broker.config;
+    let peers = Arc::new(Peers::default());
+    let jobs = Jobs::new(tasks.clone());
+    let registrar = Arc::new(Registrar::new(config.name_servers.clone()));
+    let saver = Arc::new(Notify::new());
+    let world = Arc::new(World {
+        peers: Arc::clone(&peers),
+        registrar: Arc::clone(&registrar),
+        jobs: jobs.clone(),
+        saver: Arc::clone(&saver),
+    });
+    let advertised = |port| SocketAddr::new(config.advertised, port);
+    if config.listen.port() != 0 {
+        broker.connect(advertised(config.listen.port()), Arc::<World>::clone(&world));
+    }
+    let front = Front::new(Arc::clone(broker), peers, tasks.clone(), jobs, Arc::clone(&registrar));
+    let server = Server::bind(server_config(config), Arc::new(front.clone()))?;
+    let local = |at: usize| server.local_addrs().get(at).copied().unwrap_or(config.listen);
+    let (addr, fast_addr) = (local(0), local(1));
+    broker.connect(advertised(addr.port()), world);
+    front.set_fast_port(fast_addr.port());
+
+    let readiness = Readiness::default();
+    let metrics = crate::metrics::serve(broker, &front, tasks, &readiness).await?;
+    crate::upkeep::start(broker, tasks, &readiness, saver);
+    register(broker, &registrar, tasks, addr);
+    tracing::info!(
+        name = &*config.settings.broker_name,
+        cluster = &*config.settings.broker_cluster_name,
+        %addr,
+        advertised = %broker.store_host(),
+        "broker accepts requests"
+    );
+    let (broker, tasks) = (Arc::clone(broker), tasks.clone());
+    Ok(Running { broker, server, tasks, registrar, readiness, metrics, addr, fast_addr })
+}
+
+fn register(broker: &Arc<Broker>, registrar: &Arc<Registrar>, tasks: &Tasks, addr: SocketAddr) {
+    let settings = &broker.config.settings;
+    let ha_port = match settings.ha_listen_port {
+        0 => addr.port().saturating_add(1),
+        port => port,
+    };
+    let identity = Identity {
+        cluster: Arc::clone(&settings.broker_cluster_name),
+        broker: Arc::clone(&settings.broker_name),
+        broker_id: settings.broker_id,
+        address: broker.store_host().to_string().into(),
+        ha_address: format!("{}:{ha_port}", settings.broker_ip2).into(),
+    };
+    let timing = Timing {
+        period: Duration::from_millis(settings.register_name_server_period.clamp(10_000, 60_000)),
+        timeout: Duration::from_millis(settings.register_broker_timeout_mills),
+    };
+    let tables: Weak<dyn Tables> = Arc::<Broker>::downgrade(broker);
+    registrar.start(tasks, identity, tables, timing);
+}
+
+impl Tables for Broker {
+    fn announcement(&self, only: Option<&BTreeSet<Arc<str>>>) -> Announcement {
+        let topics = self.topics.all();
+        let wanted = |name: &Arc<str>| only.is_none_or(|only| only.contains(name));
+        Announcement {
+            version: topics.version(),
+            topics: topics.iter().filter(|topic| wanted(&topic.topic_name)).cloned().collect(),
+            permission: Permission(self.settings().broker_permission),
+        }
+    }
+
+    fn ordered(&self, topics: Vec<String>) {
+        self.mark_ordered(&topics);
+    }
+
+    fn force(&self) -> bool {
+        self.settings().force_register
+    }
+
+    fn portion(&self) -> Option<usize> {
+        let settings = self.settings();
+        let size = usize::try_from(settings.split_registration_size).ok();
+        size.filter(|_| settings.enable_split_registration)
+    }
+}
+
+impl Running {
+    /// Where it serves everything.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where it serves everything but pulls.
+    pub fn fast_addr(&self) -> SocketAddr {
+        self.fast_addr
+    }
+
+    /// Where it serves metrics and health, if it does.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// What it serves.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Waits until a task has failed; then the broker should be stopped.
+    pub async fn failed(&self) {
+        self.tasks.stopped().await;
+    }
+
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.tasks.failure()
+    }
+
+    /// Stops in order: not ready, unregistered, no new requests, those under way finished, tables
+    /// and log flushed, store closed. Requests get up to `grace` to finish.
+    ///
+    /// # Errors
+    /// [`StopError`] when something could not be written.
+    pub async fn shutdown(self, grace: Duration) -> Result<(), StopError> {
+        self.readiness.block("stopping", "asked to stop");
+        self.registrar.unregister().await;
+        self.broker.begin_stop();
+        let parked = self.broker.waiting.drain();
+        self.broker.repeat(parked);
+        if !self.server.shutdown(grace).await {
+            tracing::warn!("requests were cut off");
+        }
+        if !self.tasks.shutdown(grace).await {
+            tracing::warn!("tasks were cut off");
+        }
+        let broker = Arc::clone(&self.broker);
+        let closed = blocking(move || -> Result<(), StopError> {
+            let saved = broker.save_tables();
+            broker.store.clone().close()?;
+            saved.map_err(StopError::Tables)
+        });
+        closed.await.map_err(StopError::Interrupted)??;
+        tracing::info!("broker stopped");
+        Ok(())
+    }
+}
+
+/// Binds the HTTP port, if one is configured.
+pub(crate) async fn http(
+    address: SocketAddr,
+    readiness: &Readiness,
+    metrics: rmq_host::http::Metrics,
+) -> Result<HttpServer, StartError> {
+    HttpServer::bind(&HttpConfig::at(address), Arc::new(readiness.clone()), metrics)
+        .await
+        .map_err(StartError::Http)
+}

@@ -1,0 +1,10 @@
+//! A broker in this process and bare clients over sockets.
+
+mod clients;
+mod consume;
+mod delay;
+mod produce;
+mod restart;
+mod topics;
+mod wire;
+mod world;
