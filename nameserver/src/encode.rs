@@ -1,218 +1,90 @@
-//! Answer bodies, byte for byte as the reference implementation writes them.
-//!
-//! Compact, members in alphabetical order. One client cuts `brokerAddrs` out of the text by hand:
-//! no blanks anywhere, and `brokerAddrs` is always there.
+//! What the tables show, as answer bodies.
 
 use crate::cache::Form;
-use crate::routes::{BrokerView, RouteView};
-use serde_json::Value;
+use crate::routes::{BrokerView, QueueEntry, RouteView};
+use rmq_remoting::body::{
+    BrokerData, BrokerMemberGroup, BrokerMemberGroupBody, ClusterInfo, KvTable, QueueData,
+    TopicList, TopicRouteData,
+};
+use rmq_remoting::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// `TopicRouteData`
-pub fn route(view: &RouteView, order_config: Option<&str>, form: Form) -> Vec<u8> {
-    let mut json = Writer::new(form);
-    json.raw("{\"brokerDatas\":[");
-    json.list(&view.brokers, Writer::broker);
-    json.raw("],\"filterServerTable\":{");
-    json.list(&view.filter_servers, |json, (addr, servers)| {
-        json.text(addr);
-        json.raw(":[");
-        json.list(servers, |json, server| json.text(server));
-        json.raw("]");
-    });
-    json.raw("}");
-    if let Some(order_config) = order_config {
-        json.raw(",\"orderTopicConf\":");
-        json.text(order_config);
+/// Body of 105.
+pub fn route(view: RouteView, order_config: Option<&str>, form: Form) -> Vec<u8> {
+    let servers = |list: Vec<String>| list.into_iter().map(Arc::from).collect();
+    let filter_servers = view.filter_servers.into_iter();
+    let route = TopicRouteData {
+        broker_datas: view.brokers.into_iter().map(broker).collect(),
+        filter_server_table: filter_servers.map(|(addr, list)| (addr, servers(list))).collect(),
+        order_topic_conf: order_config.map(Arc::from),
+        queue_datas: view.queues.into_iter().map(|(name, entry)| queues(name, entry)).collect(),
+        topic_queue_mapping_by_broker: (!view.mappings.is_empty()).then(|| {
+            view.mappings.into_iter().map(|(name, mapping)| (name, (*mapping).clone())).collect()
+        }),
+    };
+    match form {
+        Form::Standard => json::to_vec_standard(&route),
+        Form::Fastjson => json::to_vec(&route),
     }
-    json.raw(",\"queueDatas\":[");
-    json.list(&view.queues, |json, (broker, entry)| {
-        json.raw("{\"brokerName\":");
-        json.text(broker);
-        json.number(",\"perm\":", entry.perm.0);
-        json.number(",\"readQueueNums\":", entry.read_queue_nums);
-        json.number(",\"topicSysFlag\":", entry.topic_sys_flag);
-        json.number(",\"writeQueueNums\":", entry.write_queue_nums);
-        json.raw("}");
-    });
-    json.raw("]");
-    if !view.mappings.is_empty() {
-        json.raw(",\"topicQueueMappingByBroker\":{");
-        json.list(&view.mappings, |json, (broker, mapping)| {
-            json.text(broker);
-            json.raw(":");
-            json.value(mapping);
-        });
-        json.raw("}");
-    }
-    json.raw("}");
-    json.out
 }
 
-/// `ClusterInfo`, always with bare ids.
+/// Body of 106.
 pub fn cluster_info(
-    brokers: &BTreeMap<Arc<str>, BrokerView>,
+    brokers: BTreeMap<Arc<str>, BrokerView>,
     clusters: &BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
 ) -> Vec<u8> {
-    let mut json = Writer::new(Form::Fastjson);
-    json.raw("{\"brokerAddrTable\":{");
-    json.list(brokers, |json, (name, view)| {
-        json.text(name);
-        json.raw(":");
-        json.broker(view);
-    });
-    json.raw("},\"clusterAddrTable\":{");
-    json.list(clusters, |json, (cluster, names)| {
-        json.text(cluster);
-        json.raw(":[");
-        json.list(names, |json, name| json.text(name));
-        json.raw("]");
-    });
-    json.raw("}}");
-    json.out
+    let broker_addr_table = brokers.into_iter().map(|(name, view)| (name, broker(view))).collect();
+    json::to_vec(&ClusterInfo { broker_addr_table, cluster_addr_table: clusters.clone() })
 }
 
-/// `{"brokerMemberGroup":{…}}`
-pub fn member_group(cluster: &str, name: &str, addrs: &BTreeMap<i64, Arc<str>>) -> Vec<u8> {
-    let mut json = Writer::new(Form::Fastjson);
-    json.raw("{\"brokerMemberGroup\":{\"brokerAddrs\":{");
-    json.addrs(addrs);
-    json.raw("},\"brokerName\":");
-    json.text(name);
-    json.raw(",\"cluster\":");
-    json.text(cluster);
-    json.raw("}}");
-    json.out
+/// Body of 901.
+pub fn member_group(cluster: &str, name: &str, addrs: BTreeMap<i64, Arc<str>>) -> Vec<u8> {
+    let broker_member_group = BrokerMemberGroup {
+        broker_addrs: addrs,
+        broker_name: name.into(),
+        cluster: cluster.into(),
+    };
+    json::to_vec(&BrokerMemberGroupBody { broker_member_group })
 }
 
-/// `TopicList`
-pub fn topic_list(topics: &[Arc<str>], broker_addr: Option<&str>) -> Vec<u8> {
-    let mut json = Writer::new(Form::Fastjson);
-    json.raw("{");
-    if let Some(addr) = broker_addr {
-        json.raw("\"brokerAddr\":");
-        json.text(addr);
-        json.raw(",");
-    }
-    json.raw("\"topicList\":[");
-    json.list(topics, |json, topic| json.text(topic));
-    json.raw("]}");
-    json.out
+/// Body of the lists of topics.
+pub fn topic_list(topic_list: Vec<Arc<str>>, broker_addr: Option<Arc<str>>) -> Vec<u8> {
+    json::to_vec(&TopicList { broker_addr, topic_list })
 }
 
-/// `KVTable`
+/// Body of 219.
 pub fn kv_table(pairs: &BTreeMap<String, String>) -> Vec<u8> {
-    let mut json = Writer::new(Form::Fastjson);
-    json.raw("{\"table\":{");
-    json.list(pairs, |json, (key, value)| {
-        json.text(key);
-        json.raw(":");
-        json.text(value);
-    });
-    json.raw("}}");
-    json.out
+    let pairs = pairs.iter().map(|(key, value)| (Arc::from(key.as_str()), value.clone()));
+    json::to_vec(&KvTable { table: pairs.collect() })
 }
 
-struct Writer {
-    form: Form,
-    out: Vec<u8>,
+fn broker(view: BrokerView) -> BrokerData {
+    BrokerData {
+        broker_addrs: view.addrs,
+        broker_name: view.name,
+        cluster: view.cluster,
+        enable_acting_master: view.acting_master,
+        zone_name: view.zone,
+    }
 }
 
-impl Writer {
-    fn new(form: Form) -> Self {
-        Self { form, out: Vec::with_capacity(512) }
-    }
-
-    fn raw(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
-    }
-
-    fn number(&mut self, before: &str, number: impl Into<i64>) {
-        self.raw(before);
-        self.raw(&number.into().to_string());
-    }
-
-    fn list<I: IntoIterator>(&mut self, items: I, mut write: impl FnMut(&mut Self, I::Item)) {
-        for (at, item) in items.into_iter().enumerate() {
-            if at != 0 {
-                self.raw(",");
-            }
-            write(self, item);
-        }
-    }
-
-    fn broker(&mut self, view: &BrokerView) {
-        self.raw("{\"brokerAddrs\":{");
-        self.addrs(&view.addrs);
-        self.raw("},\"brokerName\":");
-        self.text(&view.name);
-        self.raw(",\"cluster\":");
-        self.text(&view.cluster);
-        self.raw(",\"enableActingMaster\":");
-        self.raw(if view.acting_master { "true" } else { "false" });
-        if let Some(zone) = &view.zone {
-            self.raw(",\"zoneName\":");
-            self.text(zone);
-        }
-        self.raw("}");
-    }
-
-    fn addrs(&mut self, addrs: &BTreeMap<i64, Arc<str>>) {
-        let quote = if self.form == Form::Standard { "\"" } else { "" };
-        self.list(addrs, |json, (id, addr)| {
-            json.number(quote, *id);
-            json.raw(quote);
-            json.raw(":");
-            json.text(addr);
-        });
-    }
-
-    fn text(&mut self, text: &str) {
-        self.raw("\"");
-        for c in text.chars() {
-            match c {
-                '"' => self.raw("\\\""),
-                '\\' => self.raw("\\\\"),
-                '\n' => self.raw("\\n"),
-                '\r' => self.raw("\\r"),
-                '\t' => self.raw("\\t"),
-                '\u{8}' => self.raw("\\b"),
-                '\u{c}' => self.raw("\\f"),
-                '\0'..='\u{1f}' | '\u{7f}' => self.escape(c),
-                other => self.plain(other),
-            }
-        }
-        self.raw("\"");
-    }
-
-    fn plain(&mut self, c: char) {
-        if self.form == Form::Standard && !c.is_ascii() {
-            self.escape(c);
-        } else {
-            self.raw(c.encode_utf8(&mut [0; 4]));
-        }
-    }
-
-    fn escape(&mut self, c: char) {
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            self.raw(&format!("\\u{unit:04X}"));
-        }
-    }
-
-    /// A value passed through. Other than ASCII is only within its texts.
-    fn value(&mut self, value: &Value) {
-        for c in value.to_string().chars() {
-            self.plain(c);
-        }
+fn queues(broker_name: Arc<str>, entry: QueueEntry) -> QueueData {
+    let number = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    QueueData {
+        broker_name,
+        perm: number(entry.perm.0),
+        read_queue_nums: number(entry.read_queue_nums),
+        topic_sys_flag: entry.topic_sys_flag,
+        write_queue_nums: number(entry.write_queue_nums),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::QueueEntry;
     use rmq_model::Permission;
+    use serde_json::Value;
 
     fn broker(name: &str, addrs: &[(i64, &str)]) -> BrokerView {
         BrokerView {
@@ -237,9 +109,9 @@ mod tests {
             ..RouteView::default()
         };
         let bare = r#"{"brokerDatas":[{"brokerAddrs":{0:"10.0.0.1:10911",1:"10.0.0.2:10911"},"brokerName":"broker-a","cluster":"DefaultCluster","enableActingMaster":false}],"filterServerTable":{},"queueDatas":[{"brokerName":"broker-a","perm":6,"readQueueNums":8,"topicSysFlag":0,"writeQueueNums":8}]}"#;
-        assert_eq!(text(route(&view, None, Form::Fastjson)), bare);
+        assert_eq!(text(route(view.clone(), None, Form::Fastjson)), bare);
         let quoted = bare.replace("{0:", "{\"0\":").replace(",1:", ",\"1\":");
-        assert_eq!(text(route(&view, None, Form::Standard)), quoted);
+        assert_eq!(text(route(view, None, Form::Standard)), quoted);
         serde_json::from_str::<Value>(&quoted).expect("the standard form is standard");
     }
 
@@ -257,8 +129,8 @@ mod tests {
             mappings: BTreeMap::from([("b".into(), Arc::new(mapping))]),
         };
         let bare = r#"{"brokerDatas":[{"brokerAddrs":{2:"h:1"},"brokerName":"b","cluster":"DefaultCluster","enableActingMaster":true,"zoneName":"東\"1\""}],"filterServerTable":{"h:1":["f:1","f:2"]},"orderTopicConf":"b:8","queueDatas":[],"topicQueueMappingByBroker":{"b":{"bname":"b","topic":"名"}}}"#;
-        assert_eq!(text(route(&view, Some("b:8"), Form::Fastjson)), bare);
-        let standard = text(route(&view, Some("b:8"), Form::Standard));
+        assert_eq!(text(route(view.clone(), Some("b:8"), Form::Fastjson)), bare);
+        let standard = text(route(view, Some("b:8"), Form::Standard));
         assert_eq!(
             standard,
             bare.replace("{2:", "{\"2\":").replace('東', "\\u6771").replace('名', "\\u540D")
@@ -271,21 +143,20 @@ mod tests {
         let names = BTreeSet::from([Arc::from("b")]);
         let clusters = BTreeMap::from([(Arc::from("DefaultCluster"), names)]);
         assert_eq!(
-            text(cluster_info(&brokers, &clusters)),
+            text(cluster_info(brokers, &clusters)),
             r#"{"brokerAddrTable":{"b":{"brokerAddrs":{0:"h:1"},"brokerName":"b","cluster":"DefaultCluster","enableActingMaster":false}},"clusterAddrTable":{"DefaultCluster":["b"]}}"#
         );
-        let nothing = (BTreeMap::new(), BTreeMap::new());
         assert_eq!(
-            text(cluster_info(&nothing.0, &nothing.1)),
+            text(cluster_info(BTreeMap::new(), &BTreeMap::new())),
             r#"{"brokerAddrTable":{},"clusterAddrTable":{}}"#
         );
         assert_eq!(
-            text(member_group("c", "b", &BTreeMap::from([(0, "h:1".into()), (1, "h:2".into())]))),
+            text(member_group("c", "b", BTreeMap::from([(0, "h:1".into()), (1, "h:2".into())]))),
             r#"{"brokerMemberGroup":{"brokerAddrs":{0:"h:1",1:"h:2"},"brokerName":"b","cluster":"c"}}"#
         );
-        assert_eq!(text(topic_list(&[], None)), r#"{"topicList":[]}"#);
+        assert_eq!(text(topic_list(vec![], None)), r#"{"topicList":[]}"#);
         assert_eq!(
-            text(topic_list(&["a".into(), "%RETRY%g".into()], Some("h:1"))),
+            text(topic_list(vec!["a".into(), "%RETRY%g".into()], Some("h:1".into()))),
             r#"{"brokerAddr":"h:1","topicList":["a","%RETRY%g"]}"#
         );
         let pairs = BTreeMap::from([("k\n".to_owned(), "v\u{1}\u{7f}\t\\".to_owned())]);

@@ -10,6 +10,7 @@ use rmq_remoting::header::{
     BrokerHeartbeat, GetBrokerMemberGroup, OfBroker, QueryDataVersionResponse, RegisterBroker,
     RegisterBrokerResponse,
 };
+use rmq_remoting::json;
 use rmq_remoting::text::ByteStr;
 use rmq_remoting::{Command, HeaderError};
 use std::collections::BTreeMap;
@@ -102,11 +103,11 @@ impl NameServer {
         if command.is_oneway() {
             return Ok(success());
         }
-        let sent: Option<DataVersion> = serde_json::from_slice(&command.body).ok();
+        let sent: Option<DataVersion> = json::from_slice(&command.body).ok();
         let changed = known.is_none() || known != sent;
         let answer = success().with_header(&QueryDataVersionResponse { changed });
-        Ok(match known.and_then(|known| serde_json::to_vec(&known).ok()) {
-            Some(body) => answer.with_body(body),
+        Ok(match known {
+            Some(known) => answer.with_body(json::to_vec(&known)),
             None => answer,
         })
     }
@@ -133,7 +134,7 @@ impl NameServer {
         let header: GetBrokerMemberGroup = command.decode()?;
         let members = self.tables.read().members(&header.broker_name);
         let addrs = members.map_or_else(BTreeMap::new, |members| members.addrs);
-        let body = encode::member_group(&header.cluster_name, &header.broker_name, &addrs);
+        let body = encode::member_group(&header.cluster_name, &header.broker_name, addrs);
         Ok(success().with_body(body))
     }
 }

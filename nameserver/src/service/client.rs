@@ -30,7 +30,7 @@ impl NameServer {
         }
         // Until the route is in the cache no change of the tables may come between.
         let tables = self.tables.read();
-        let Some(mut view) = tables.route(topic) else {
+        let Some(view) = tables.route(topic) else {
             let remark = format!("No topic route info in name server for the topic: {topic}");
             return Err(Refusal::new(response::TOPIC_NOT_EXIST, remark));
         };
@@ -38,10 +38,9 @@ impl NameServer {
         let order = kv.as_ref().and_then(|kv| kv.get(kv::ORDER_TOPIC_CONFIG, topic));
         if let Some(zone) = &zone {
             drop(tables);
-            view = view.in_zone(zone);
-            return Ok(success().with_body(encode::route(&view, order, form)));
+            return Ok(success().with_body(encode::route(view.in_zone(zone), order, form)));
         }
-        let body = Bytes::from(encode::route(&view, order, form));
+        let body = Bytes::from(encode::route(view, order, form));
         self.cache.put(topic, form, &body);
         Ok(success().with_body(body))
     }
@@ -50,14 +49,14 @@ impl NameServer {
     pub(super) fn cluster_info(&self) -> Answer {
         let tables = self.tables.read();
         let brokers = tables.brokers();
-        Ok(success().with_body(encode::cluster_info(&brokers, tables.clusters())))
+        Ok(success().with_body(encode::cluster_info(brokers, tables.clusters())))
     }
 
     /// 206
     pub(super) fn all_topics(&self) -> Answer {
         allowed(self.switches().all_topic_list)?;
         let topics = self.tables.read().topics();
-        Ok(topic_list(&topics))
+        Ok(topic_list(topics))
     }
 
     /// 224
@@ -65,13 +64,13 @@ impl NameServer {
         allowed(self.switches().topic_list)?;
         let header: TopicsByCluster = command.decode()?;
         let topics = self.tables.read().topics_of_cluster(&header.cluster);
-        Ok(topic_list(&topics))
+        Ok(topic_list(topics))
     }
 
     /// 304
     pub(super) fn system_topics(&self) -> Answer {
         let (topics, addr) = self.tables.read().system_topics();
-        Ok(success().with_body(encode::topic_list(&topics, addr.as_deref())))
+        Ok(success().with_body(encode::topic_list(topics, addr)))
     }
 
     /// 311, 312, 313
@@ -83,7 +82,7 @@ impl NameServer {
             _ => UnitTopics::UnitSubNotUnit,
         };
         let topics = self.tables.read().unit_topics(which);
-        Ok(topic_list(&topics))
+        Ok(topic_list(topics))
     }
 }
 
@@ -91,6 +90,6 @@ fn allowed(switch: bool) -> Result<(), Refusal> {
     if switch { Ok(()) } else { Err(Refusal::new(response::SYSTEM_ERROR, "disable")) }
 }
 
-fn topic_list(topics: &[Arc<str>]) -> Command {
+fn topic_list(topics: Vec<Arc<str>>) -> Command {
     success().with_body(encode::topic_list(topics, None))
 }

@@ -1,7 +1,5 @@
 //! A name server on a free port with its files in a temporary folder.
 
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use rmq_host::runtime::{self, RuntimeConfig};
 use rmq_host::{Origin, Settings};
 use rmq_model::Clock;
@@ -10,7 +8,6 @@ use rmq_net::{ClientConfig, Connection, Request, Server, ServerConfig, Service};
 use rmq_remoting::Command;
 use rmq_remoting::code::request;
 use rmq_testkit::clock::FakeClock;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -203,11 +200,7 @@ pub(crate) fn register(broker: &str, addr: &str) -> Command {
 
 /// Garbage, half a body, a damaged stream, one that would inflate beyond all bounds.
 pub(crate) fn malformed_bodies() -> Vec<Vec<u8>> {
-    let zlib = |bytes: &[u8]| {
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).expect("a vector takes all");
-        encoder.finish().expect("a vector takes all")
-    };
+    let zlib = |bytes: &[u8]| rmq_remoting::body::deflate(bytes).expect("a vector takes all");
     let mut bomb = Vec::new();
     bomb.extend_from_slice(&2i32.to_be_bytes());
     bomb.extend_from_slice(b"{}");
