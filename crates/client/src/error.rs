@@ -73,6 +73,9 @@ pub enum CallError {
         /// Names there are.
         known: Vec<String>,
     },
+    /// No broker has registered at the name server.
+    #[error("the name server knows no running broker")]
+    NoBroker,
     /// What was asked for is wrong in itself.
     #[error("{0}")]
     Argument(String),
@@ -90,6 +93,7 @@ impl CallError {
             | Self::NoRoute { .. }
             | Self::NoQueue { .. }
             | Self::Unknown { .. }
+            | Self::NoBroker
             | Self::Argument(_) => None,
         }
     }

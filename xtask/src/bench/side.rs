@@ -174,9 +174,10 @@ impl Side<'_> {
         let store = self.work.join("store");
         let conf = format!(
             "brokerClusterName=bench\nbrokerName=broker-a\nbrokerId=0\nbrokerRole=ASYNC_MASTER\n\
-             brokerIP1=127.0.0.1\nlistenPort={port}\nnamesrvAddr={namesrv}\n\
+             brokerIP1=127.0.0.1\nlistenPort={port}\nhaListenPort={ha}\nnamesrvAddr={namesrv}\n\
              storePathRootDir={store}\nstorePathCommitLog={store}/commitlog\n\
              flushDiskType={flush}\nautoCreateTopicEnable=true\n",
+            ha = port + 1,
             namesrv = self.namesrv(),
             store = store.display(),
         );

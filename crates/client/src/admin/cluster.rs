@@ -36,7 +36,7 @@ impl ClusterInfo {
     /// Name and address of the masters of `cluster`, or of all clusters.
     ///
     /// # Errors
-    /// [`CallError::Unknown`] if there is no such cluster, or none with a master.
+    /// [`CallError::Unknown`] if there is no such cluster, [`CallError::NoBroker`] if there is none.
     pub fn masters(&self, cluster: Option<&str>) -> Result<Vec<(String, String)>, CallError> {
         let wanted = |broker: &Broker| cluster.is_none_or(|name| broker.cluster == name);
         let masters: Vec<_> = self
@@ -45,14 +45,15 @@ impl ClusterInfo {
             .filter(|(_, broker)| wanted(broker))
             .filter_map(|(name, broker)| Some((name.clone(), broker.master()?.to_owned())))
             .collect();
-        if masters.is_empty() {
-            return Err(CallError::Unknown {
-                what: if cluster.is_some() { "cluster" } else { "broker" },
-                name: cluster.unwrap_or("(any)").to_owned(),
+        match cluster {
+            _ if !masters.is_empty() => Ok(masters),
+            None => Err(CallError::NoBroker),
+            Some(name) => Err(CallError::Unknown {
+                what: "cluster",
+                name: name.to_owned(),
                 known: self.clusters.keys().cloned().collect(),
-            });
+            }),
         }
-        Ok(masters)
     }
 
     /// Address of the master of broker `name`; `host:port` stands for itself.
