@@ -42,7 +42,7 @@ enum Scenario {
         #[arg(long, default_value = "rmq")]
         right: Makers,
         /// Which clients
-        #[arg(long, value_delimiter = ',', default_value = "java5,java5-binary,java4,go")]
+        #[arg(long, value_delimiter = ',', default_value = "cpp,java5,java5-binary,java4,go")]
         drivers: Vec<Driver>,
         /// List equal cases too
         #[arg(long)]

@@ -17,8 +17,35 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct Answer {
     /// Response code.
     pub code: i64,
+    /// Whether the header is JSON.
+    pub is_json: bool,
+    /// The JSON header; null if it is none.
+    pub header: serde_json::Value,
     /// Body, may be empty.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header field as text; `null` if it is not there.
+    pub fn ext(&self, name: &str) -> String {
+        match self.header.get("extFields").and_then(|fields| fields.get(name)) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => "null".to_owned(),
+        }
+    }
+
+    /// Whether every header field is a string, as some clients require.
+    pub fn has_only_texts(&self) -> bool {
+        let fields = self.header.get("extFields").and_then(serde_json::Value::as_object);
+        fields.is_none_or(|fields| fields.values().all(serde_json::Value::is_string))
+    }
+
+    /// Whether it answers the request with this number; else it is a request itself.
+    pub fn is_answer_to(&self, opaque: i32) -> bool {
+        let number = |name| self.header.get(name).and_then(serde_json::Value::as_i64);
+        number("opaque") == Some(opaque.into()) && number("flag").is_some_and(|flag| flag & 1 == 1)
+    }
 }
 
 /// Sends one JSON request and reads its answer.
@@ -55,14 +82,15 @@ pub fn read_answer(stream: &mut TcpStream) -> anyhow::Result<Answer> {
     ensure!(header <= rest.len(), "a header longer than its frame");
     let (header, body) = rest.split_at(header);
     // A server that was told to writes binary headers whatever it is asked in.
-    let code = if word[0] == 1 {
-        let code = header.first_chunk::<2>().context("a short binary header")?;
-        i64::from(i16::from_be_bytes(*code))
-    } else {
+    let is_json = word[0] == 0;
+    let (code, header) = if is_json {
         let header: serde_json::Value = serde_json::from_slice(header)?;
-        header.get("code").and_then(serde_json::Value::as_i64).context("no code")?
+        (header.get("code").and_then(serde_json::Value::as_i64).context("no code")?, header)
+    } else {
+        let code = header.first_chunk::<2>().context("a short binary header")?;
+        (i64::from(i16::from_be_bytes(*code)), serde_json::Value::Null)
     };
-    Ok(Answer { code, body: body.to_vec() })
+    Ok(Answer { code, is_json, header, body: body.to_vec() })
 }
 
 /// A frame of a JSON header and a body.

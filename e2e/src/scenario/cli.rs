@@ -25,7 +25,7 @@ const RESTART: Duration = Duration::from_secs(60);
 pub fn run(directory: &Path) -> anyhow::Result<()> {
     let data = directory.join("data");
     std::fs::create_dir_all(&data)?;
-    let cluster = Cluster::up(data)?;
+    let cluster = Cluster::up(data, directory.to_owned())?;
     let used = cluster.use_it();
     // Whatever happened, nothing is left running.
     let stopped = cluster.rmq(&["down", "--volumes"]);
@@ -42,13 +42,15 @@ pub fn run(directory: &Path) -> anyhow::Result<()> {
 struct Cluster {
     program: PathBuf,
     data: PathBuf,
+    /// For what commands read and write.
+    scratch: PathBuf,
     namesrv: String,
 }
 
 impl Cluster {
-    fn up(data: PathBuf) -> anyhow::Result<Self> {
+    fn up(data: PathBuf, scratch: PathBuf) -> anyhow::Result<Self> {
         let program = our_program("rmq")?;
-        let mut cluster = Self { program, data, namesrv: String::new() };
+        let mut cluster = Self { program, data, scratch, namesrv: String::new() };
         cluster.rmq(&["up", "-f", MANIFEST, "-d"])?;
         let status = cluster.status()?;
         cluster.namesrv = text(&status, "nameServers")?;
@@ -124,7 +126,7 @@ impl Cluster {
     /// Runs one command to its end and answers what it printed.
     fn rmq_with(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
         // Files, not pipes: neither side ever waits for the other.
-        let file = |name: &str| self.data.join(name);
+        let file = |name: &str| self.scratch.join(name);
         let (input_file, out_file) = (file("input.txt"), file("output.txt"));
         let errors_file = file("errors.txt");
         put(&input_file, input)?;

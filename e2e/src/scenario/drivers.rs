@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::cases::{self, Seen};
 use crate::peers::{JavaClient, Peers};
+use crate::scenario::cpp;
 use crate::system::System;
 
 /// One run of a driver.
@@ -20,6 +21,8 @@ pub enum Driver {
     Java4,
     /// Go.
     Go,
+    /// Frames as the C++ client writes them.
+    Cpp,
 }
 
 /// Scenarios that show a difference in how frames are written.
@@ -36,6 +39,7 @@ impl Driver {
             Self::Java5Binary => "java-5.3-binary",
             Self::Java4 => "java-4.9",
             Self::Go => "go-2.1",
+            Self::Cpp => "c++-like",
         }
     }
 
@@ -55,6 +59,7 @@ impl Driver {
         std::fs::create_dir_all(&home)?;
         let home = home.canonicalize()?;
         let (mut command, own) = match self {
+            Self::Cpp => return cpp::run(system),
             Self::Java5 => (java(peers, JavaClient::New, &home, &[])?, &[][..]),
             Self::Java5Binary => {
                 let properties = [

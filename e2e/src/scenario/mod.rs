@@ -1,6 +1,7 @@
 //! The scenarios.
 
 pub mod cli;
+pub mod cpp;
 pub mod crash;
 pub mod drivers;
 pub mod mixed;
