@@ -48,7 +48,7 @@ pub struct ConsumerGroup {
 
 impl ConsumerGroup {
     /// All members, oldest connection first (requests 203, 220).
-    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> {
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> + DoubleEndedIterator {
         self.members.values()
     }
 
@@ -205,6 +205,13 @@ impl Consumers {
     pub(super) fn closed(&mut self, conn: ConnId, notices: &mut Vec<Notice>) {
         for group in self.conns.remove(&conn).unwrap_or_default() {
             self.remove_member(conn, &group, notices);
+        }
+    }
+
+    /// All members count as just seen.
+    pub(super) fn seen(&mut self, now: Millis) {
+        for member in self.groups.values_mut().flat_map(|group| group.members.values_mut()) {
+            member.last_seen = now;
         }
     }
 

@@ -147,6 +147,8 @@ impl HeartbeatForm {
 #[derive(Debug)]
 pub struct Clients {
     limits: ClientLimits,
+    /// When [`Clients::expire`] was called last.
+    swept: Option<Millis>,
     consumers: Consumers,
     producers: Producers,
 }
@@ -154,7 +156,8 @@ pub struct Clients {
 impl Clients {
     /// Nobody connected.
     pub fn new(limits: ClientLimits) -> Self {
-        Self { limits, consumers: Consumers::default(), producers: Producers::default() }
+        let (consumers, producers) = (Consumers::default(), Producers::default());
+        Self { limits, swept: None, consumers, producers }
     }
 
     /// Registers or refreshes a producer.
@@ -221,7 +224,16 @@ impl Clients {
     /// Forgets clients without heartbeat; call every ten seconds.
     ///
     /// Adds the connections they were on to `stale`, each once: they should be closed.
+    ///
+    /// If the clock jumped since the last call, or the program stood still, nobody's heartbeat
+    /// could be taken in time: then all count as just seen.
     pub fn expire(&mut self, now: Millis, notices: &mut Vec<Notice>, stale: &mut Vec<ConnId>) {
+        let gap = self.swept.replace(now).map_or(0, |last| now.saturating_sub(last));
+        if gap < 0 || self.limits.expire_ms / 2 < gap {
+            self.producers.seen(now);
+            self.consumers.seen(now);
+            return;
+        }
         let before = now.saturating_sub(self.limits.expire_ms);
         self.producers.expire(before, stale);
         self.consumers.expire(before, notices, stale);
@@ -244,9 +256,11 @@ impl Clients {
         self.consumers.get(group)?.subscription(topic)
     }
 
-    /// The connection of a consumer (requests 307, 309, 221).
+    /// The connection of a consumer (requests 307, 309, 221): the newest, if it has reconnected
+    /// and its old connection is not known to be dead yet.
     pub fn consumer(&self, group: &str, client_id: &str) -> Option<&Member> {
-        self.consumers.get(group)?.members().find(|member| &*member.client.client_id == client_id)
+        let members = self.consumers.get(group)?.members();
+        members.rev().find(|member| &*member.client.client_id == client_id)
     }
 
     /// Consumer groups that subscribe to a topic, in no order (request 300).

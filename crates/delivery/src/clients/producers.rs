@@ -118,6 +118,13 @@ impl Producers {
         }
     }
 
+    /// All members count as just seen.
+    pub(super) fn seen(&mut self, now: Millis) {
+        for member in self.groups.values_mut().flat_map(|group| group.members.values_mut()) {
+            member.last_seen = now;
+        }
+    }
+
     pub(super) fn expire(&mut self, before: Millis, stale: &mut Vec<ConnId>) {
         let mut gone = Vec::new();
         for (name, group) in &self.groups {

@@ -2,10 +2,31 @@
 
 use bytes::Bytes;
 use rmq_model::message::{
-    CLUSTER, DELAY, KEYS, MSG_REGION, POP_CK, TIMER_DELAY_MS, TIMER_DELAY_SEC, TIMER_DELIVER_MS,
-    TRACE_ON, TRAN_MSG, UNIQ_KEY, WAIT,
+    CLUSTER, DELAY, KEYS, MSG_REGION, NAME_VALUE_SEPARATOR, POP_CK, PROPERTY_SEPARATOR,
+    TIMER_DELAY_MS, TIMER_DELAY_SEC, TIMER_DELIVER_MS, TRACE_ON, TRAN_MSG, UNIQ_KEY, WAIT,
 };
 use rmq_record::properties::{TextBuilder, iter};
+
+/// Names as they stand in a text, to be compared without decoding it.
+mod names {
+    use super::{
+        CLUSTER, DELAY, KEYS, MSG_REGION, POP_CK, TIMER_DELAY_MS, TIMER_DELAY_SEC,
+        TIMER_DELIVER_MS, TRACE_ON, TRAN_MSG, UNIQ_KEY, WAIT,
+    };
+
+    pub(super) const UNIQ_KEY_BYTES: &[u8] = UNIQ_KEY.as_bytes();
+    pub(super) const DELAY_BYTES: &[u8] = DELAY.as_bytes();
+    pub(super) const WAIT_BYTES: &[u8] = WAIT.as_bytes();
+    pub(super) const KEYS_BYTES: &[u8] = KEYS.as_bytes();
+    pub(super) const TRAN_MSG_BYTES: &[u8] = TRAN_MSG.as_bytes();
+    pub(super) const TIMER_DELAY_SEC_BYTES: &[u8] = TIMER_DELAY_SEC.as_bytes();
+    pub(super) const TIMER_DELAY_MS_BYTES: &[u8] = TIMER_DELAY_MS.as_bytes();
+    pub(super) const TIMER_DELIVER_MS_BYTES: &[u8] = TIMER_DELIVER_MS.as_bytes();
+    pub(super) const POP_CK_BYTES: &[u8] = POP_CK.as_bytes();
+    pub(super) const MSG_REGION_BYTES: &[u8] = MSG_REGION.as_bytes();
+    pub(super) const TRACE_ON_BYTES: &[u8] = TRACE_ON.as_bytes();
+    pub(super) const CLUSTER_BYTES: &[u8] = CLUSTER.as_bytes();
+}
 
 /// What the send path must know of a properties text, found in one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,15 +52,19 @@ impl<'a> PropertyFacts<'a> {
     pub fn of(text: &'a [u8]) -> Self {
         let mut facts = Self::default();
         for (name, value) in iter(text) {
-            let Ok(name) = std::str::from_utf8(name) else { continue };
             match name {
-                UNIQ_KEY => facts.uniq_key = std::str::from_utf8(value).ok(),
-                DELAY => facts.delay = std::str::from_utf8(value).ok(),
-                WAIT => facts.no_wait = !value.eq_ignore_ascii_case(b"true"),
-                KEYS => facts.has_keys = true,
-                TRAN_MSG => facts.half = value.eq_ignore_ascii_case(b"true"),
-                TIMER_DELAY_SEC | TIMER_DELAY_MS | TIMER_DELIVER_MS => facts.timer = true,
-                POP_CK | MSG_REGION | TRACE_ON | CLUSTER => facts.stale = true,
+                names::UNIQ_KEY_BYTES => facts.uniq_key = std::str::from_utf8(value).ok(),
+                names::DELAY_BYTES => facts.delay = std::str::from_utf8(value).ok(),
+                names::WAIT_BYTES => facts.no_wait = !value.eq_ignore_ascii_case(b"true"),
+                names::KEYS_BYTES => facts.has_keys = true,
+                names::TRAN_MSG_BYTES => facts.half = value.eq_ignore_ascii_case(b"true"),
+                names::TIMER_DELAY_SEC_BYTES
+                | names::TIMER_DELAY_MS_BYTES
+                | names::TIMER_DELIVER_MS_BYTES => facts.timer = true,
+                names::POP_CK_BYTES
+                | names::MSG_REGION_BYTES
+                | names::TRACE_ON_BYTES
+                | names::CLUSTER_BYTES => facts.stale = true,
                 _ => {}
             }
         }
@@ -75,13 +100,17 @@ pub struct NewProperties<'a> {
 impl BrokerProperties<'_> {
     /// The text to store: `POP_CK` taken away; region, trace switch and cluster added.
     pub fn apply(&self, text: &[u8], facts: &PropertyFacts<'_>, new: NewProperties<'_>) -> Bytes {
+        let with_level = facts.timer && 0 < facts.delay_level();
+        if !facts.stale && !with_level && new.delay.is_none() {
+            return self.append(text, facts, new);
+        }
         let mut builder = TextBuilder::from_text(text);
         if facts.stale {
             for name in [POP_CK, MSG_REGION, TRACE_ON, CLUSTER] {
                 builder.remove(name);
             }
         }
-        if facts.delay.is_some() && facts.delay_level() > 0 && facts.timer {
+        if with_level {
             // A delay level wins over the delivery times of timer messages.
             for name in [TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS] {
                 builder.remove(name);
@@ -90,12 +119,38 @@ impl BrokerProperties<'_> {
         if let Some(delay) = new.delay {
             builder.set(DELAY, delay);
         }
-        if let Some(uniq_key) = new.uniq_key.filter(|_| facts.uniq_key.is_none()) {
-            builder.push(UNIQ_KEY, uniq_key);
-        }
-        builder.push(MSG_REGION, self.region);
-        builder.push(TRACE_ON, if self.trace_on { "true" } else { "false" });
-        builder.push(CLUSTER, self.cluster);
-        builder.into_bytes()
+        self.append(builder.as_bytes(), facts, new)
     }
+
+    /// What is added, in one buffer of exactly the length needed.
+    fn append(&self, text: &[u8], facts: &PropertyFacts<'_>, new: NewProperties<'_>) -> Bytes {
+        let uniq_key = new.uniq_key.filter(|_| facts.uniq_key.is_none()).unwrap_or_default();
+        let added = [
+            (UNIQ_KEY, uniq_key),
+            (MSG_REGION, self.region),
+            (TRACE_ON, if self.trace_on { "true" } else { "false" }),
+            (CLUSTER, self.cluster),
+        ];
+        let added = added.iter().filter(|(_, value)| is_clean(value));
+        let bytes = text.len() + 1;
+        let bytes =
+            added.clone().fold(bytes, |sum, (name, value)| sum + name.len() + value.len() + 2);
+        let mut stored = Vec::with_capacity(bytes);
+        stored.extend_from_slice(text);
+        if stored.last().is_some_and(|last| *last != PROPERTY_SEPARATOR) {
+            stored.push(PROPERTY_SEPARATOR);
+        }
+        for (name, value) in added {
+            stored.extend_from_slice(name.as_bytes());
+            stored.push(NAME_VALUE_SEPARATOR);
+            stored.extend_from_slice(value.as_bytes());
+            stored.push(PROPERTY_SEPARATOR);
+        }
+        stored.into()
+    }
+}
+
+fn is_clean(value: &str) -> bool {
+    !value.is_empty()
+        && !value.bytes().any(|b| b == NAME_VALUE_SEPARATOR || b == PROPERTY_SEPARATOR)
 }

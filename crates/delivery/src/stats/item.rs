@@ -36,7 +36,7 @@ struct Mark {
     times: u64,
 }
 
-/// Where the counters stood at the edges of one window's parts.
+/// Where the counters stood: the last sample of each step in which they moved, and the beginning.
 #[derive(Debug)]
 struct Marks {
     window_ms: Millis,
@@ -49,27 +49,44 @@ impl Marks {
         Self { window_ms, step_ms, marks: VecDeque::from([first]) }
     }
 
+    fn step_of(&self, mark: Mark) -> i64 {
+        mark.at.div_euclid(self.step_ms)
+    }
+
     fn sample(&mut self, now: Mark) {
-        if self.marks.back().is_some_and(|last| now.at < last.at) {
-            self.marks.clear(); // the clock stepped back: begin anew
+        match self.marks.back().copied() {
+            // The clock stepped back: what was counted since then counts for now.
+            Some(last) if now.at < last.at => {
+                self.marks.clear();
+                self.marks.push_back(Mark { at: now.at, ..last });
+            }
+            // Nothing moved: the last mark holds until something does.
+            Some(last) if (now.value, now.times) == (last.value, last.times) => return,
+            Some(last) if 1 < self.marks.len() && self.step_of(last) == self.step_of(now) => {
+                self.marks.pop_back();
+            }
+            Some(_) | None => {}
         }
-        if self.marks.back().is_none_or(|last| self.step_ms <= now.at - last.at) {
-            self.marks.push_back(now);
-        }
-        // Keeps one mark at or before the beginning of the window.
-        while self.marks.get(1).is_some_and(|second| self.window_ms <= now.at - second.at) {
+        self.marks.push_back(now);
+        let begin = now.at - self.window_ms;
+        while self.marks.get(1).is_some_and(|second| second.at <= begin) {
             self.marks.pop_front();
         }
     }
 
+    /// What came since the last mark at or before the window's beginning.
     fn window(&self, now: Mark) -> Window {
         let begin = now.at - self.window_ms;
-        let inside = self.marks.iter().find(|mark| begin <= mark.at);
-        let Some(first) = inside.or(self.marks.back()) else { return Window::default() };
+        let before = self.marks.iter().rev().find(|mark| mark.at <= begin);
+        let ahead = self.marks.back().filter(|last| now.at < last.at);
+        let Some(first) = ahead.or(before).or(self.marks.front()) else {
+            return Window::default();
+        };
         let sum = now.value.saturating_sub(first.value);
         let times = now.times.saturating_sub(first.times);
-        // Something that just happened for the first time did not happen at a rate of thousands.
-        let elapsed_ms = (now.at - first.at).max(1_000);
+        // Something that just happened for the first time did not happen at a rate of thousands,
+        // and what happened after a long silence did not happen during it.
+        let elapsed_ms = (now.at - first.at).clamp(1_000, self.window_ms + self.step_ms);
         Window {
             sum,
             tps: ratio(sum, elapsed_ms.unsigned_abs()) * 1_000.0,
@@ -129,5 +146,13 @@ impl Item {
             hour: self.hour.window(mark),
             day: self.day.window(mark),
         }
+    }
+}
+
+#[cfg(test)]
+impl Item {
+    /// Number of marks kept for each window.
+    pub(super) fn marks(&self) -> [usize; 3] {
+        [&self.minute, &self.hour, &self.day].map(|marks| marks.marks.len())
     }
 }

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Most items kept, over all names.
-pub const ITEMS_MAX: usize = 500_000;
+pub const ITEMS_MAX: usize = 250_000;
 /// Call [`Stats::sample`] this often.
 pub const SAMPLE_MS: Millis = 10_000;
 
@@ -165,9 +165,31 @@ struct GroupItems {
 
 #[derive(Debug, Default)]
 struct TopicItems {
+    /// Something was counted since the last sample.
+    touched: bool,
     items: Items<2>,
     queues: HashMap<u32, Items<3>>,
     groups: HashMap<Arc<str>, GroupItems>,
+}
+
+/// Finds or makes the items of a queue, and says how many places that took.
+fn with_queue(
+    queues: &mut HashMap<u32, Items<3>>,
+    queue: u32,
+    full: bool,
+    add: impl FnOnce(&mut Items<3>),
+) -> usize {
+    match queues.get_mut(&queue) {
+        Some(items) => {
+            add(items);
+            0
+        }
+        None if full => 0,
+        None => {
+            add(queues.entry(queue).or_default());
+            1
+        }
+    }
 }
 
 /// Items by topic, queue and group, and of the broker.
@@ -191,28 +213,36 @@ impl Stats {
         }
     }
 
-    fn topic(&mut self, topic: &str) -> Option<&mut TopicItems> {
-        if !self.topics.contains_key(topic) {
-            if ITEMS_MAX <= self.places {
-                return None;
+    /// Finds or makes the items of a topic and lets `add` count; `add` returns how many places it
+    /// made, and makes none if it is told that there is no more room.
+    fn with_topic(&mut self, topic: &str, add: impl FnOnce(&mut TopicItems, bool) -> usize) {
+        let full = ITEMS_MAX <= self.places;
+        self.places += match self.topics.get_mut(topic) {
+            Some(items) => {
+                items.touched = true;
+                add(items, full)
             }
-            self.places += 1;
-            self.topics.insert(topic.into(), TopicItems::default());
-        }
-        self.topics.get_mut(topic)
+            None if full => 0,
+            None => {
+                let items = self.topics.entry(topic.into()).or_default();
+                items.touched = true;
+                1 + add(items, full)
+            }
+        };
     }
 
-    fn group(&mut self, topic: &str, group: &str) -> Option<&mut GroupItems> {
-        let full = ITEMS_MAX <= self.places;
-        let items = self.topic(topic)?;
-        if !items.groups.contains_key(group) {
-            if full {
-                return None;
-            }
-            items.groups.insert(group.into(), GroupItems::default());
-            self.places += 1;
-        }
-        self.topics.get_mut(topic)?.groups.get_mut(group)
+    /// Like [`Stats::with_topic`] for the items of a group.
+    fn with_group(
+        &mut self,
+        topic: &str,
+        group: &str,
+        add: impl FnOnce(&mut GroupItems, bool) -> usize,
+    ) {
+        self.with_topic(topic, |items, full| match items.groups.get_mut(group) {
+            Some(items) => add(items, full),
+            None if full => 0,
+            None => 1 + add(items.groups.entry(group.into()).or_default(), full),
+        });
     }
 
     /// Messages were stored in a queue.
@@ -222,80 +252,73 @@ impl Stats {
         if !is_system_topic(topic) {
             self.broker.add(now, BrokerStat::PutNumsNoSystem as usize, messages, messages);
         }
-        let full = ITEMS_MAX <= self.places;
-        let Some(items) = self.topic(topic) else { return };
-        items.items.add(now, TopicStat::PutNums as usize, messages, messages);
-        items.items.add(now, TopicStat::PutSize as usize, bytes, messages);
-        let known = items.queues.contains_key(&queue);
-        if !known && full {
-            return;
-        }
-        let items = items.queues.entry(queue).or_default();
-        items.add(now, QueueStat::Nums as usize, messages, messages);
-        items.add(now, QueueStat::Size as usize, bytes, messages);
-        items.add(now, QueueStat::Latency as usize, elapsed_ms, messages);
-        self.places += usize::from(!known);
+        self.with_topic(topic, |items, full| {
+            items.items.add(now, TopicStat::PutNums as usize, messages, messages);
+            items.items.add(now, TopicStat::PutSize as usize, bytes, messages);
+            with_queue(&mut items.queues, queue, full, |items| {
+                items.add(now, QueueStat::Nums as usize, messages, messages);
+                items.add(now, QueueStat::Size as usize, bytes, messages);
+                items.add(now, QueueStat::Latency as usize, elapsed_ms, messages);
+            })
+        });
     }
 
     /// Messages of a queue were given to a group.
     pub fn get(&mut self, now: Millis, topic: &str, queue: u32, group: &str, count: Count) {
         let Count { messages, bytes, elapsed_ms } = count;
-        self.broker.add(now, BrokerStat::GetNums as usize, messages, messages);
+        self.broker.add(now, BrokerStat::GetNums as usize, messages, 1);
         if !is_system_topic(topic) {
-            self.broker.add(now, BrokerStat::GetNumsNoSystem as usize, messages, messages);
+            self.broker.add(now, BrokerStat::GetNumsNoSystem as usize, messages, 1);
         }
-        let full = ITEMS_MAX <= self.places;
-        let Some(items) = self.group(topic, group) else { return };
-        items.items.add(now, GroupStat::GetNums as usize, messages, 1);
-        items.items.add(now, GroupStat::GetSize as usize, bytes, 1);
-        let known = items.queues.contains_key(&queue);
-        if !known && full {
-            return;
-        }
-        let items = items.queues.entry(queue).or_default();
-        items.add(now, GroupQueueStat::Nums as usize, messages, 1);
-        items.add(now, GroupQueueStat::Size as usize, bytes, 1);
-        items.add(now, GroupQueueStat::Latency as usize, elapsed_ms, 1);
-        self.places += usize::from(!known);
+        self.with_group(topic, group, |items, full| {
+            items.items.add(now, GroupStat::GetNums as usize, messages, 1);
+            items.items.add(now, GroupStat::GetSize as usize, bytes, 1);
+            with_queue(&mut items.queues, queue, full, |items| {
+                items.add(now, GroupQueueStat::Nums as usize, messages, 1);
+                items.add(now, GroupQueueStat::Size as usize, bytes, 1);
+                items.add(now, GroupQueueStat::Latency as usize, elapsed_ms, 1);
+            })
+        });
     }
 
     /// Of those, some had to be read from the disk.
     pub fn get_from_disk(&mut self, now: Millis, topic: &str, group: &str, count: Count) {
         self.broker.add(now, BrokerStat::DiskNums as usize, count.messages, 1);
         self.broker.add(now, BrokerStat::DiskSize as usize, count.bytes, 1);
-        if let Some(items) = self.group(topic, group) {
-            items.items.add(now, GroupStat::DiskNums as usize, count.messages, 1);
-            items.items.add(now, GroupStat::DiskSize as usize, count.bytes, 1);
-        }
+        self.add_to_group(now, topic, group, GroupStat::DiskNums, count.messages);
+        self.add_to_group(now, topic, group, GroupStat::DiskSize, count.bytes);
     }
 
     /// Messages of a topic came back from a group.
     pub fn sent_back(&mut self, now: Millis, topic: &str, group: &str, messages: u64) {
-        if let Some(items) = self.group(topic, group) {
-            items.items.add(now, GroupStat::SendBackNums as usize, messages, 1);
-        }
+        self.add_to_group(now, topic, group, GroupStat::SendBackNums, messages);
     }
 
     /// Messages were acknowledged by a POP consumer.
     pub fn acked(&mut self, now: Millis, topic: &str, group: &str, messages: u64) {
         self.broker.add(now, BrokerStat::AckNums as usize, messages, 1);
-        if let Some(items) = self.group(topic, group) {
-            items.items.add(now, GroupStat::AckNums as usize, messages, 1);
-        }
+        self.add_to_group(now, topic, group, GroupStat::AckNums, messages);
     }
 
     /// Check points were stored for a POP consumer.
     pub fn checkpoints(&mut self, now: Millis, topic: &str, group: &str, count: u64) {
         self.broker.add(now, BrokerStat::CkNums as usize, count, 1);
-        if let Some(items) = self.group(topic, group) {
-            items.items.add(now, GroupStat::CkNums as usize, count, 1);
-        }
+        self.add_to_group(now, topic, group, GroupStat::CkNums, count);
     }
 
-    /// Notes where all items stand; call every [`SAMPLE_MS`].
+    fn add_to_group(&mut self, now: Millis, topic: &str, group: &str, stat: GroupStat, value: u64) {
+        self.with_group(topic, group, |items, _| {
+            items.items.add(now, stat as usize, value, 1);
+            0
+        });
+    }
+
+    /// Notes where the items stand; call every [`SAMPLE_MS`]. Costs as much as there were topics
+    /// in use since the last call.
     pub fn sample(&mut self, now: Millis) {
         self.broker.sample(now);
-        for topic in self.topics.values_mut() {
+        for topic in self.topics.values_mut().filter(|topic| topic.touched) {
+            topic.touched = false;
             topic.items.sample(now);
             topic.queues.values_mut().for_each(|items| items.sample(now));
             for group in topic.groups.values_mut() {

@@ -435,8 +435,13 @@ impl Topics {
         if old.is_none() {
             self.check_room()?;
         }
-        let attributes =
-            attributes::alter(&ATTRIBUTES, old.map(|old| &old.attributes), &request.attributes)?;
+        let current = old.map(|old| &old.attributes);
+        // Tools read a topic, change a member and send it back: attributes without sign that are
+        // as they were mean no change.
+        let attributes = match current {
+            Some(current) if *current == request.attributes => current.clone(),
+            _ => attributes::alter(&ATTRIBUTES, current, &request.attributes)?,
+        };
         Ok(TopicConfig {
             attributes,
             order: request.order,
