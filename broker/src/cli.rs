@@ -80,14 +80,14 @@ pub fn prepare(options: &Options) -> anyhow::Result<Prepared> {
         layers.set("namesrvAddr", list, Origin::Flag("-n"));
     }
     let machine = Surroundings::of_this_machine();
-    let config =
-        Config::check(&layers, options.config_file.as_deref(), &machine).map_err(refuse)?;
+    let config = Config::check(&layers, options.config_file.as_deref(), &machine)
+        .map_err(|errors| refuse(&errors))?;
     let telemetry = TelemetryConfig::from_settings(&layers)
-        .map_err(|error| refuse(vec![ConfigError::Setting(error)]))?;
+        .map_err(|error| refuse(&[ConfigError::Setting(error)]))?;
     Ok(Prepared { config, telemetry })
 }
 
-fn refuse(errors: Vec<ConfigError>) -> Exit {
+fn refuse(errors: &[ConfigError]) -> Exit {
     let only_name_servers = !errors.is_empty()
         && errors.iter().all(|error| matches!(error, ConfigError::NameServers { .. }));
     let code = if only_name_servers { EXIT_STORE } else { EXIT_START };

@@ -88,7 +88,11 @@ async fn until_stopped(config: config::Config) -> anyhow::Result<()> {
 fn refused(error: StartError) -> Exit {
     let code = match &error {
         StartError::Store(_) | StartError::Tables(_) => EXIT_STORE,
-        _ => EXIT_START,
+        StartError::Path { .. }
+        | StartError::Bind(_)
+        | StartError::Http(_)
+        | StartError::Config(_)
+        | StartError::Interrupted(_) => EXIT_START,
     };
     Exit { code, message: format!("{:#}", anyhow::Error::from(error)) }
 }

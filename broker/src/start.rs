@@ -16,7 +16,7 @@ use rmq_store::{
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -158,7 +158,7 @@ fn check_paths(config: &Config) -> Result<(), ConfigError> {
         ("abortFile", &settings.abort_file, "abort"),
     ] {
         let derived = config.root().join(name);
-        if PathBuf::from(&**value) != derived {
+        if derived != Path::new(&**value) {
             let why = format!("only {} is possible, in storePathRootDir", derived.display());
             let (key, value) = (key.to_owned(), value.to_string());
             return Err(ConfigError::NotAvailable { key, value, why });

@@ -80,8 +80,11 @@ fn send_refusal(error: &SendRefusal) -> i32 {
         | SendRefusal::BatchTopic { .. }
         | SendRefusal::BatchKind => response::MESSAGE_ILLEGAL,
         SendRefusal::GroupNotExist { .. } => response::SUBSCRIPTION_GROUP_NOT_EXIST,
-        // NotYet, NoQueue, BodyEmpty, Timer, and what may be added.
-        _ => response::SYSTEM_ERROR,
+        SendRefusal::NotYet { .. }
+        | SendRefusal::NoQueue { .. }
+        | SendRefusal::BodyEmpty
+        | SendRefusal::Timer
+        | _ => response::SYSTEM_ERROR,
     }
 }
 
@@ -107,7 +110,7 @@ fn back(error: &BackError) -> i32 {
             SendBackRefusal::BrokerNotWritable | SendBackRefusal::TopicNotWritable { .. } => {
                 response::NO_PERMISSION
             }
-            _ => response::SYSTEM_ERROR,
+            SendBackRefusal::NotFound { .. } | _ => response::SYSTEM_ERROR,
         },
         BackError::Topic(error) => topic(error),
         BackError::Store(error) => put(error),
@@ -142,8 +145,7 @@ fn pull(error: &PullError) -> i32 {
 fn filter(error: &FilterError) -> i32 {
     match error {
         FilterError::Parse { .. } => response::SUBSCRIPTION_PARSE_FAILED,
-        // Unsupported, and what may be added.
-        _ => response::SYSTEM_ERROR,
+        FilterError::Unsupported { .. } | _ => response::SYSTEM_ERROR,
     }
 }
 
@@ -179,8 +181,7 @@ fn topic(error: &TopicError) -> i32 {
         TopicError::Name(_) | TopicError::System { .. } | TopicError::OutOfRange { .. } => {
             response::INVALID_PARAMETER
         }
-        // Attribute, Full, and what may be added.
-        _ => response::SYSTEM_ERROR,
+        TopicError::Attribute(_) | TopicError::Full { .. } | _ => response::SYSTEM_ERROR,
     }
 }
 

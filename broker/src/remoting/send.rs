@@ -173,7 +173,7 @@ impl PutDone for Sent {
                 }
                 Err(error) => {
                     self.inner.broker.traffic.put_failed();
-                    failure(&self.inner, error)
+                    failure(&self.inner, &error)
                 }
             };
             match answered.iter_mut().find(|(c, r, _)| (*c, *r) == (code, answer.code)) {
@@ -234,8 +234,8 @@ fn success(inner: &Inner, ok: &PutOk, queue: u32, uniq_key: &[u8], text: &mut St
     answer
 }
 
-fn failure(inner: &Inner, error: PutError) -> Command {
-    let mut refusal = Refusal::new(codes::put(&error), error.to_string());
+fn failure(inner: &Inner, error: &PutError) -> Command {
+    let mut refusal = Refusal::new(codes::put(error), error.to_string());
     region(inner, &mut refusal.ext);
     refusal.into_command()
 }

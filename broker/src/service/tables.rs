@@ -49,13 +49,16 @@ pub struct StoredTopics {
     pub version: DataVersion,
 }
 
+/// A group, and bits of what it must not do by topic.
+pub type ForbiddenTopics = (Arc<str>, BTreeMap<Arc<str>, i32>);
+
 /// `subscriptionGroup.json`
 #[derive(Clone, Debug, Default)]
 pub struct StoredGroups {
     /// Groups.
     pub groups: Vec<SubscriptionGroupConfig>,
     /// Group, topic and bits of what is forbidden.
-    pub forbidden: Vec<(Arc<str>, BTreeMap<Arc<str>, i32>)>,
+    pub forbidden: Vec<ForbiddenTopics>,
     /// Version of the table.
     pub version: DataVersion,
 }

@@ -1,4 +1,5 @@
 //! A broker in this process and bare clients over sockets.
+#![cfg(test)]
 
 mod clients;
 mod consume;
