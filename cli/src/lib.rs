@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rmq_host::exit::{self, Exit};
 
 pub mod local;
 pub mod output;
@@ -37,8 +38,8 @@ enum Command {
 /// Runs the command line `args` (the first one is the program's name).
 ///
 /// A failure is one line on the standard error and a status that is not zero: 2 for a command
-/// line that cannot be understood, 1 for anything else. A reader that went away (`rmq status |
-/// head -1`) is not a failure.
+/// line that cannot be understood, 1 for anything else but the servers, which have their own. A
+/// reader that went away (`rmq status | head -1`) is not a failure.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -58,7 +59,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Nobody is left to tell when the standard error is closed as well.
             writeln!(io::stderr().lock(), "rmq: {error:#}").ok();
-            ExitCode::FAILURE
+            let own = error.downcast_ref::<Exit>().map(|exit| exit.code);
+            ExitCode::from(own.unwrap_or(exit::FAILURE))
         }
     }
 }
