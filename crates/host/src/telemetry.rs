@@ -81,7 +81,8 @@ pub fn init(config: &TelemetryConfig) -> anyhow::Result<()> {
         Stream::Stdout => (BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal()),
         Stream::Stderr => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    // An output that has gone away must not end a thread, as the complaint about it would.
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     match config.format {
         Format::Text => registry.with(lines.with_ansi(terminal)).try_init()?,
