@@ -76,12 +76,18 @@ impl Segment {
         }
     }
 
-    /// Adds bytes `at..at + len`, counted from the start of the log, to `out`.
-    fn read(&self, at: u64, len: usize, out: &mut Vec<u8>) -> io::Result<()> {
+    /// Lets go of the mapping now; the next reader makes another.
+    fn unmap(&self) {
+        self.map.store(None);
+    }
+
+    /// Adds bytes `at..at + len`, counted from the start of the log, to `out`. Says whether they
+    /// came from a mapping.
+    fn read(&self, at: u64, len: usize, out: &mut Vec<u8>) -> io::Result<bool> {
         let inside = at.checked_sub(self.base).ok_or_else(outside)?;
         if let Some(map) = self.map()? {
             out.extend_from_slice(map.get(inside, len).ok_or_else(outside)?);
-            return Ok(());
+            return Ok(true);
         }
         if self.len.checked_sub(inside).is_none_or(|left| left < len as u64) {
             return Err(outside());
@@ -89,7 +95,8 @@ impl Segment {
         let start = out.len();
         out.resize(start + len, 0);
         let target = out.get_mut(start..).unwrap_or_default();
-        self.file.read_exact_at(inside, target).inspect_err(|_| out.truncate(start))
+        self.file.read_exact_at(inside, target).inspect_err(|_| out.truncate(start))?;
+        Ok(false)
     }
 }
 
@@ -110,7 +117,13 @@ pub(crate) struct Log {
     written: AtomicU64,
     /// One past the last byte that would survive a power cut.
     flushed: AtomicU64,
+    /// Bytes touched through mappings since they were last dropped.
+    mapped: AtomicU64,
 }
+
+/// Bytes read through mappings before these are made anew.
+const MAPPED_BYTES_MAX: u64 = 48 * 1024 * 1024;
+const PAGE_BYTES: u64 = 4096;
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -133,6 +146,7 @@ impl Log {
             spare: Mutex::new(None),
             written: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
+            mapped: AtomicU64::new(0),
         }
     }
 
@@ -188,7 +202,9 @@ impl Log {
         let Some(end) = at.checked_add(len as u64) else { return Ok(false) };
         match self.segment_of(at) {
             Some(segment) if end <= segment.end() && end <= self.written() => {
-                segment.read(at, len, out)?;
+                if segment.read(at, len, out)? {
+                    self.count_mapped(len);
+                }
                 Ok(true)
             }
             _ => Ok(false),
@@ -203,9 +219,23 @@ impl Log {
         if let Some(segment) = self.segment_of(at.0) {
             let end = segment.end().min(limit);
             let len = usize::try_from(end.saturating_sub(at.0)).unwrap_or(usize::MAX);
-            segment.read(at.0, len.min(bytes_max), &mut out)?;
+            let len = len.min(bytes_max);
+            if segment.read(at.0, len, &mut out)? {
+                self.count_mapped(len);
+            }
         }
         Ok(out)
+    }
+
+    /// A mapping's pages stay resident once they were touched. After so many bytes all mappings are
+    /// made anew: the page cache keeps the data, this process does not grow with the log it read.
+    fn count_mapped(&self, len: usize) {
+        let touched = u64::try_from(len).unwrap_or(0) + PAGE_BYTES;
+        let before = self.mapped.fetch_add(touched, Ordering::Relaxed);
+        if MAPPED_BYTES_MAX <= before {
+            self.mapped.store(0, Ordering::Relaxed);
+            self.segments.load().iter().for_each(|segment| segment.unmap());
+        }
     }
 
     /// The next segment after the last, made ahead or now. Adds it to the list.

@@ -1,15 +1,17 @@
 //! Opening: finds the end of the log and makes queues and index agree with it.
 
+mod scan;
+
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::{OnDamage, StoreConfig, position_of};
 use crate::disk::{Disk, OpenMode};
-use crate::index::{self, Entry, Index, Trust};
+use crate::index::{Index, Trust};
 use crate::log::{Log, Segment};
-use crate::queue::{LoadError, Queue, Unit};
+use crate::queue::LoadError;
 use crate::queues::QueueTable;
-use rmq_model::{LogOffset, Millis};
-use rmq_record::layout::{Check, Fault, MAGIC_V1, MAGIC_V2, Parsed, RecordView};
-use rmq_record::{properties, tags};
+use rmq_model::Millis;
+use rmq_record::layout::Fault;
+use scan::{Scan, first_record_time, next_record_time};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -273,14 +275,7 @@ impl Recovery<'_> {
                     .map_err(|source| self.io(source))?;
             }
         }
-        let mut scan = Scan {
-            recovery: self,
-            index_end: self.index.and_then(Index::end_offset),
-            entries: Vec::new(),
-            units: 0,
-            dirty: Vec::new(),
-            out: Recovered { end: start, last_time: 0, dispatched: 0 },
-        };
+        let mut scan = Scan::new(self, start);
         let fault = scan.run(&segments).map_err(|source| self.io(source))?;
         scan.write().map_err(|source| self.io(source))?;
         let out = scan.out;
@@ -409,234 +404,6 @@ impl Recovery<'_> {
             }
         }
         self.log.set_segments(kept);
-        Ok(())
-    }
-}
-
-/// Store time of a segment's first record, if that is valid.
-fn first_record_time(segment: &Segment) -> Option<Millis> {
-    let mut reader = Reader::new(segment, segment.base);
-    let bytes = reader.record().ok()??;
-    match RecordView::parse(bytes, Check::full(LogOffset(segment.base))) {
-        Ok(Parsed::Record(record)) => Some(record.store_timestamp),
-        Ok(Parsed::Blank(_)) | Err(_) => None,
-    }
-}
-
-/// Store time of the next valid record behind `at` in the segment.
-fn next_record_time(segment: &Segment, at: u64) -> io::Result<Option<Millis>> {
-    const STEP: u64 = 1024 * 1024;
-    let limit = segment.end().min(at.saturating_add(SEARCH_BYTES_MAX));
-    let mut from = at + 1;
-    let mut bytes = Vec::new();
-    while from + 8 <= limit {
-        // Windows overlap, so that a magic is never cut in two.
-        let len = (limit - from).min(STEP + 7);
-        bytes.resize(usize::try_from(len).unwrap_or(0), 0);
-        segment.file.read_exact_at(from - segment.base, &mut bytes)?;
-        from += STEP;
-        if bytes.iter().all(|byte| *byte == 0) {
-            continue;
-        }
-        for (word, place) in bytes.windows(8).zip(from - STEP..) {
-            let magic = word.last_chunk().map(|magic| u32::from_be_bytes(*magic));
-            if !matches!(magic, Some(MAGIC_V1 | MAGIC_V2)) {
-                continue;
-            }
-            let mut reader = Reader::new(segment, place);
-            if let Some(bytes) = reader.record()?
-                && let Ok(Parsed::Record(record)) =
-                    RecordView::parse(bytes, Check::full(LogOffset(place)))
-            {
-                return Ok(Some(record.store_timestamp));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// Reads a segment from a place on, in large pieces.
-struct Reader<'a> {
-    segment: &'a Segment,
-    /// Place in the log of the buffer's first byte.
-    at: u64,
-    buffer: Vec<u8>,
-    used: usize,
-}
-
-impl<'a> Reader<'a> {
-    const READ_BYTES: u64 = 1024 * 1024;
-
-    fn new(segment: &'a Segment, at: u64) -> Self {
-        Self { segment, at, buffer: Vec::new(), used: 0 }
-    }
-
-    fn place(&self) -> u64 {
-        self.at + u64::try_from(self.used).unwrap_or(0)
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        self.used += bytes;
-    }
-
-    /// Bytes from the present place on: the whole record, or what is left of the segment. `None`
-    /// at the segment's end.
-    fn record(&mut self) -> io::Result<Option<&[u8]>> {
-        let left = self.segment.end().saturating_sub(self.place());
-        if left == 0 {
-            return Ok(None);
-        }
-        let have = self.buffer.len() - self.used;
-        if (have as u64) < left.min(8) {
-            self.fill(Self::READ_BYTES)?;
-        }
-        let rest = self.buffer.get(self.used..).unwrap_or_default();
-        let size = rmq_record::layout::next_size(rest).unwrap_or(0) as u64;
-        if (rest.len() as u64) < size.min(left) && is_magic(rest) {
-            self.fill(size.max(Self::READ_BYTES))?;
-        }
-        Ok(Some(self.buffer.get(self.used..).unwrap_or_default()))
-    }
-
-    fn fill(&mut self, bytes: u64) -> io::Result<()> {
-        let place = self.place();
-        let len = bytes.min(self.segment.end() - place);
-        self.buffer.resize(usize::try_from(len).unwrap_or(0), 0);
-        self.segment.file.read_exact_at(place - self.segment.base, &mut self.buffer)?;
-        self.at = place;
-        self.used = 0;
-        Ok(())
-    }
-}
-
-fn is_magic(bytes: &[u8]) -> bool {
-    let magic = bytes.get(4..8).and_then(|m| m.first_chunk()).map(|m| u32::from_be_bytes(*m));
-    matches!(magic, Some(MAGIC_V1 | MAGIC_V2))
-}
-
-struct Scan<'a> {
-    recovery: &'a Recovery<'a>,
-    index_end: Option<u64>,
-    entries: Vec<Entry>,
-    units: usize,
-    dirty: Vec<Arc<Queue>>,
-    out: Recovered,
-}
-
-impl Scan<'_> {
-    /// Reads on until something is no record; says what, or `None` at the end of the last file.
-    fn run(&mut self, segments: &[Arc<Segment>]) -> io::Result<Option<Fault>> {
-        let start = self.out.end;
-        for segment in segments.iter().filter(|segment| start < segment.end()) {
-            let mut reader = Reader::new(segment, start.max(segment.base));
-            loop {
-                let at = reader.place();
-                let Some(bytes) = reader.record()? else { break };
-                match RecordView::parse(bytes, Check::full(LogOffset(at))) {
-                    Ok(Parsed::Record(record)) => {
-                        let len = record.bytes.len();
-                        self.record(&record)?;
-                        self.out.end = at + len as u64;
-                        reader.skip(len);
-                    }
-                    Ok(Parsed::Blank(_)) => {
-                        self.out.end = segment.end();
-                        break;
-                    }
-                    Err(fault) => return Ok(Some(fault)),
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn record(&mut self, record: &RecordView<'_>) -> io::Result<()> {
-        self.out.last_time = record.store_timestamp;
-        self.out.dispatched += 1;
-        let known = properties::Known::of(record.properties);
-        if record.is_queued() {
-            let delayed =
-                record.topic == rmq_model::name::SCHEDULE_TOPIC && known.delay_level() > 0;
-            let tags_code = if delayed {
-                let delay = self.recovery.config.delay_of(known.delay_level());
-                record.store_timestamp.saturating_add(delay)
-            } else {
-                known.tags.map_or(0, tags::tags_code)
-            };
-            self.unit(record, tags_code)?;
-        }
-        let rolled_back = record.transaction() == rmq_model::sysflag::TRANSACTION_ROLLBACK;
-        let is_new = self.index_end.is_none_or(|end| end < record.log_offset.0);
-        if self.recovery.index.is_some() && is_new && !rolled_back {
-            let topic = index::topic_hash(record.topic);
-            let (log_offset, store_time) = (record.log_offset.0, record.store_timestamp);
-            let keys = known.uniq_key.into_iter().chain(known.key_list());
-            let entry = |key| Entry { hash: index::key_hash(topic, key), log_offset, store_time };
-            self.entries.extend(keys.map(entry));
-        }
-        if PENDING_MAX <= self.units.max(self.entries.len()) {
-            self.write()?;
-        }
-        Ok(())
-    }
-
-    fn unit(&mut self, record: &RecordView<'_>, tags_code: i64) -> io::Result<()> {
-        let topic: Arc<str> = record.topic.into();
-        let queue = self.recovery.queues.get_or_make(&topic, record.queue_id);
-        let next = queue.max_offset();
-        let offset = record.queue_offset;
-        let per_file = self.recovery.config.units_per_file();
-        let empty = queue.min_offset() == next;
-        if offset < next {
-            // The topic was deleted and made again: the later record counts.
-            tracing::warn!(
-                topic = record.topic,
-                queue = record.queue_id,
-                next,
-                offset,
-                "queue restarts at an earlier offset"
-            );
-            queue.write_out()?;
-            queue.cut_to(offset)?;
-        } else if (empty && next < offset) || next.saturating_add(per_file) < offset {
-            if !empty {
-                tracing::warn!(
-                    topic = record.topic,
-                    queue = record.queue_id,
-                    next,
-                    offset,
-                    "queue restarts at a later offset, the part before is lost"
-                );
-            }
-            queue.write_out()?;
-            queue.cut_to(0)?;
-            queue.start_at(offset);
-        }
-        for missing in queue.max_offset()..offset {
-            queue.append(missing, Unit::PRE_BLANK, record.store_timestamp);
-        }
-        let size = u32::try_from(record.bytes.len()).unwrap_or(u32::MAX);
-        let unit = Unit { log_offset: record.log_offset.0, size, tags_code };
-        queue.append(offset, unit, record.store_timestamp);
-        self.units += 1;
-        if !queue.dirty.swap(true, std::sync::atomic::Ordering::AcqRel) {
-            self.dirty.push(queue);
-        }
-        Ok(())
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        for queue in self.dirty.drain(..) {
-            queue.dirty.store(false, std::sync::atomic::Ordering::Release);
-            queue.write_out()?;
-        }
-        self.units = 0;
-        if let Some(index) = self.recovery.index
-            && !self.entries.is_empty()
-        {
-            index.append(&mut self.entries);
-            index.apply(self.recovery.now)?;
-        }
         Ok(())
     }
 }

@@ -4,5 +4,6 @@ mod basics;
 mod crash;
 mod files;
 mod model;
+mod put;
 mod retention;
 mod support;
