@@ -66,7 +66,11 @@ pub(crate) fn run(command: &Cluster, output: &mut Output) -> anyhow::Result<Exit
                 broker.broker.clone(),
                 broker.id.to_string(),
                 broker.address.clone(),
-                broker.error.clone().unwrap_or_else(|| broker.value("brokerVersionDesc")),
+                if broker.error.is_some() {
+                    "(no answer)".to_owned()
+                } else {
+                    broker.value("brokerVersionDesc")
+                },
                 first_rate(&broker.value("putTps")),
                 first_rate(&broker.value("getTransferredTps")),
                 broker.today("msgPutTotal"),
@@ -76,8 +80,8 @@ pub(crate) fn run(command: &Cluster, output: &mut Output) -> anyhow::Result<Exit
         }
         rows
     })?;
-    let silent = shapes.iter().filter(|broker| broker.error.is_some()).count();
-    ensure!(silent == 0, "{silent} of {} brokers did not answer", shapes.len());
+    let silent: Vec<_> = shapes.iter().filter_map(|broker| broker.error.as_deref()).collect();
+    ensure!(silent.is_empty(), "not every broker answered: {}", silent.join("; "));
     Ok(ExitCode::SUCCESS)
 }
 
