@@ -190,4 +190,68 @@ mod tests {
         assert_eq!(records(&[0; 100], |_| ()), None);
         assert_eq!(records(b"", |_| ()), Some(0));
     }
+
+    fn lane(again: Option<(i64, i64)>) -> (Consume, Vec<Link>) {
+        let shape = super::super::template::PullShape {
+            topic: "T",
+            group: "G",
+            queue: 0,
+            messages_max: 32,
+            suspend_ms: 0,
+        };
+        let template = PullTemplate::new(&shape).unwrap();
+        let lane = PullLane { template, link: 0, offset: 5, again };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = Link::connect(listener.local_addr().unwrap()).unwrap();
+        (Consume::new(vec![lane], Window { begin: 0, end: 1_000_000_000 }), vec![link])
+    }
+
+    fn asked(link: &mut Link) -> Vec<i64> {
+        let text = String::from_utf8(link.output().clone()).unwrap();
+        let offsets = text.split("\"queueOffset\":\"").skip(1);
+        offsets.map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
+    }
+
+    fn answer<'a>(code: i32, header: &'a str, body: &'a [u8]) -> Answer<'a> {
+        Answer { code, opaque: OPAQUE_BASE, header: header.as_bytes(), body }
+    }
+
+    #[test]
+    fn a_backlog_is_read_again_from_its_begin() {
+        let (mut work, mut links) = lane(Some((2, 9)));
+        work.pump(0, &mut links).unwrap();
+        work.pump(0, &mut links).unwrap();
+        let two = [record(0, b"a"), record(0, b"b")].concat();
+        work.answer(1, 0, &answer(0, r#"{"nextBeginOffset":"7"}"#, &two)).unwrap();
+        work.pump(1, &mut links).unwrap();
+        work.answer(2, 0, &answer(0, r#"{"nextBeginOffset":"9"}"#, &two)).unwrap();
+        work.pump(2, &mut links).unwrap();
+        assert_eq!(asked(&mut links[0]), [5, 7, 2]);
+        assert_eq!((work.received(), work.pulls.messages, work.pulls.requests), (4, 4, 2));
+        assert!(work.is_waiting());
+    }
+
+    #[test]
+    fn a_reader_at_the_end_waits_there_and_one_that_is_refused_pauses() {
+        let (mut work, mut links) = lane(None);
+        work.pump(0, &mut links).unwrap();
+        assert!(!work.is_waiting(), "a parked pull is nothing to wait for");
+        work.answer(1, 0, &answer(19, r#"{"nextBeginOffset":"5"}"#, b"")).unwrap();
+        assert_eq!(work.pump(1, &mut links).unwrap(), None);
+        work.answer(2, 0, &answer(2, "{}", b"")).unwrap();
+        assert_eq!(work.pump(3, &mut links).unwrap(), Some(2 + PAUSE));
+        assert_eq!(asked(&mut links[0]), [5, 5]);
+        work.pump(2 + PAUSE, &mut links).unwrap();
+        assert_eq!(asked(&mut links[0]), [5, 5, 5]);
+        assert_eq!(work.pulls.failed.get(&2), Some(&1));
+    }
+
+    #[test]
+    fn nonsense_ends_the_run() {
+        for (header, body) in [("{}", &b""[..]), (r#"{"nextBeginOffset":"6"}"#, &b"noise"[..])] {
+            let (mut work, mut links) = lane(None);
+            work.pump(0, &mut links).unwrap();
+            assert!(work.answer(1, 0, &answer(0, header, body)).is_err());
+        }
+    }
 }

@@ -156,3 +156,98 @@ impl Work for Produce {
         0 < self.in_flight
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::engine::Window;
+    use super::super::template::{HeaderForm, SendShape};
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::net::TcpListener;
+
+    const MS: u64 = 1_000_000;
+
+    fn work(connections: usize, in_flight: usize, pace: Option<Pace>) -> (Produce, Vec<Link>) {
+        let template = SendTemplate::new(&SendShape {
+            topic: "T",
+            group: "G",
+            queue: 0,
+            body_bytes: 10,
+            batch: 1,
+            header: HeaderForm::V2,
+            tag: None,
+            id_prefix: "7F00000112345678ABCD",
+        });
+        let window = Window { begin: 0, end: 1000 * MS };
+        let tally = Tally::new(window);
+        let templates = vec![template.unwrap()];
+        let work = Produce::new(templates, connections, in_flight, pace, 1, 0, tally);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        (work, (0..connections).map(|_| Link::connect(addr).unwrap()).collect())
+    }
+
+    fn answer(slot: i32, code: i32) -> Answer<'static> {
+        Answer { code, opaque: OPAQUE_BASE + slot, header: b"{}", body: b"" }
+    }
+
+    fn frames(link: &mut Link) -> usize {
+        let key: &[u8] = b"\"opaque\":";
+        link.output().windows(key.len()).filter(|w| *w == key).count()
+    }
+
+    #[test]
+    fn a_closed_loop_keeps_its_slots_full() {
+        let (mut work, mut links) = work(2, 3, None);
+        assert_eq!(work.pump(0, &mut links).unwrap(), None);
+        assert_eq!([frames(&mut links[0]), frames(&mut links[1])], [3, 3]);
+        work.answer(5 * MS, 1, &answer(2, 0)).unwrap();
+        work.pump(5 * MS, &mut links).unwrap();
+        assert_eq!([frames(&mut links[0]), frames(&mut links[1])], [3, 4]);
+        assert_eq!((work.tally.messages, work.tally.latency.max()), (1, 5 * MS));
+        assert_eq!((work.accepted(), work.unanswered()), (1, 6));
+        assert!(work.is_waiting());
+    }
+
+    #[test]
+    fn refusals_are_counted_by_code_and_are_no_throughput() {
+        let (mut work, mut links) = work(1, 2, None);
+        work.pump(0, &mut links).unwrap();
+        work.answer(MS, 0, &answer(0, 2)).unwrap();
+        work.answer(MS, 0, &answer(1, 0)).unwrap();
+        assert_eq!(work.tally.failed, BTreeMap::from([(2, 1)]));
+        assert_eq!((work.tally.messages, work.accepted()), (1, 1));
+    }
+
+    #[test]
+    fn latency_of_an_open_loop_counts_from_when_a_send_was_due() {
+        // Every 10 ms one, but only one slot, and the first answer takes 35 ms.
+        let (mut work, mut links) = work(1, 1, Some(Pace::new(100.0)));
+        assert_eq!(work.pump(0, &mut links).unwrap(), Some(10 * MS));
+        assert_eq!(work.pump(20 * MS, &mut links).unwrap(), None, "no slot: an answer must come");
+        work.answer(35 * MS, 0, &answer(0, 0)).unwrap();
+        work.pump(35 * MS, &mut links).unwrap();
+        assert_eq!(frames(&mut links[0]), 2);
+        work.answer(36 * MS, 0, &answer(0, 0)).unwrap();
+        assert_eq!(work.tally.latency.count(), 2);
+        assert_eq!(work.tally.latency.mean(), (35 + 26) * MS / 2, "due at 10 ms, done at 36 ms");
+    }
+
+    #[test]
+    fn sends_that_never_got_a_slot_are_not_hidden() {
+        let (mut work, mut links) = work(1, 1, Some(Pace::new(100.0)));
+        work.pump(0, &mut links).unwrap();
+        assert_eq!(work.count_unsent(50 * MS), 4, "due at 10, 20, 30 and 40 ms");
+        assert_eq!(work.tally.latency.max(), 40 * MS);
+    }
+
+    #[test]
+    fn answers_that_nobody_asked_for_end_the_run() {
+        let (mut work, mut links) = work(1, 1, None);
+        work.pump(0, &mut links).unwrap();
+        work.answer(MS, 0, &answer(0, 0)).unwrap();
+        for (link, slot) in [(0, 0), (0, 7), (0, -1), (1, 0)] {
+            assert!(work.answer(MS, link, &answer(slot, 0)).is_err(), "{link} {slot}");
+        }
+    }
+}
