@@ -21,3 +21,6 @@ pub use offset::*;
 pub use pull::*;
 pub use send::*;
 pub use topic::*;
+
+#[cfg(test)]
+mod tests;

@@ -84,7 +84,9 @@ impl Lenient {
             Value::String(text) => visitor.visit_string(text),
             Value::Null => shape("a text", &self.0),
             // Numbers and flags as written; what is nested as its text.
-            other => visitor.visit_string(other.to_string()),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                visitor.visit_string(self.0.to_string())
+            }
         }
     }
 }
@@ -126,7 +128,9 @@ impl<'de> Deserializer<'de> for Lenient {
                 visitor.visit_bool(false)
             }
             Value::Number(number) => visitor.visit_bool(number.as_f64() != Some(0.0)),
-            other => shape("true or false", other),
+            Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                shape("true or false", &self.0)
+            }
         }
     }
 
@@ -186,12 +190,11 @@ impl<'de> Deserializer<'de> for Lenient {
             Value::Null => Vec::new(),
             Value::String(text) if text.trim().is_empty() => Vec::new(),
             Value::String(text) if text.trim_start().starts_with('[') => {
-                match to_value(text.as_bytes())? {
-                    Value::Array(items) => items,
-                    other => return shape("an array", &other),
-                }
+                return Lenient(to_value(text.as_bytes())?).deserialize_seq(visitor);
             }
-            other => return shape("an array", &other),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                return shape("an array", &self.0);
+            }
         };
         visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Lenient)))
     }
@@ -202,12 +205,11 @@ impl<'de> Deserializer<'de> for Lenient {
             Value::Object(object) => object,
             Value::Null => serde_json::Map::new(),
             Value::String(text) if text.trim_start().starts_with('{') => {
-                match to_value(text.as_bytes())? {
-                    Value::Object(object) => object,
-                    other => return shape("an object", &other),
-                }
+                return Lenient(to_value(text.as_bytes())?).deserialize_map(visitor);
             }
-            other => return shape("an object", &other),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                return shape("an object", &self.0);
+            }
         };
         visitor.visit_map(MapDeserializer::new(members(object)))
     }
@@ -230,12 +232,17 @@ impl<'de> Deserializer<'de> for Lenient {
     ) -> Result<V::Value, JsonError> {
         let name = match &self.0 {
             Value::String(name) if variants.contains(&name.as_str()) => name.clone(),
-            other => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => {
                 let ordinal = self.number().and_then(|number| number.as_u64());
                 let known = ordinal.and_then(|n| variants.get(usize::try_from(n).ok()?));
                 match known {
                     Some(name) => (*name).to_owned(),
-                    None => return shape("the name of a constant", other),
+                    None => return shape("the name of a constant", &self.0),
                 }
             }
         };
