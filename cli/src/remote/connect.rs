@@ -1,9 +1,10 @@
 //! Which cluster a command talks to, and how it prints.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
 use rmq_client::{Client, Config, NameServers};
@@ -12,6 +13,8 @@ use rmq_host::runtime::{self, RuntimeConfig};
 use serde::Serialize;
 
 use super::time::duration;
+use crate::local::dirs::DataDir;
+use crate::local::record::Identity;
 use crate::output::Output;
 
 /// Where a name server listens unless something else is said.
@@ -20,7 +23,8 @@ const NAME_SERVER_DEFAULT: &str = "127.0.0.1:9876";
 /// Options of every command that talks to a cluster.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Connect {
-    /// Name servers of the cluster, separated by ';' [default: 127.0.0.1:9876]
+    /// Name servers of the cluster, separated by ';' [default: those of the cluster that `rmq up`
+    /// runs here, if it is one, else 127.0.0.1:9876]
     #[arg(
         short = 'n',
         long,
@@ -55,6 +59,26 @@ pub(crate) struct Connect {
     output: Format,
 }
 
+/// Name servers of the one cluster that runs in `data`; `None` if none does.
+fn running_here(data: &DataDir) -> anyhow::Result<Option<String>> {
+    let mut running = Vec::new();
+    for cluster in data.clusters()? {
+        if cluster.is_locked()?
+            && let Some(identity) = Identity::load(&cluster)?
+        {
+            running.push((cluster.name().to_owned(), identity.plan.name_servers));
+        }
+    }
+    match running.as_slice() {
+        [] => Ok(None),
+        [(_, servers)] => Ok(Some(servers.clone())),
+        several => {
+            let names: Vec<_> = several.iter().map(|(name, at)| format!("{name} ({at})")).collect();
+            bail!("several clusters run here, choose one with --namesrv: {}", names.join(", "))
+        }
+    }
+}
+
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -73,12 +97,20 @@ impl Connect {
     /// The cluster's name servers.
     ///
     /// # Errors
-    /// If what was given is not a list of addresses.
+    /// If what was given is not a list of addresses, or nothing was given and several clusters
+    /// run here.
     pub(crate) fn name_servers(&self) -> anyhow::Result<NameServers> {
         let given = self.namesrv.as_deref().filter(|text| !text.trim().is_empty());
         match given {
             Some(text) => text.parse().with_context(|| format!("--namesrv {text}")),
-            None => NAME_SERVER_DEFAULT.parse().context("the default name server"),
+            None => {
+                let place = std::env::var_os("RMQ_DATA_DIR").map(PathBuf::from);
+                // Without a home there is no local cluster either.
+                let data = DataDir::locate(place.as_deref()).ok();
+                let found = data.map(|data| running_here(&data)).transpose()?.flatten();
+                let found = found.as_deref().unwrap_or(NAME_SERVER_DEFAULT);
+                found.parse().with_context(|| format!("the name servers {found}"))
+            }
         }
     }
 
@@ -137,5 +169,24 @@ impl Connect {
             Format::Table => output.line(sentence)?,
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_running_cluster_there_are_no_local_name_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::locate(Some(folder.path())).unwrap();
+        assert_eq!(running_here(&data).unwrap(), None);
+        let stopped = data.cluster("demo").unwrap();
+        stopped.create().unwrap();
+        rmq_host::durable::replace(&stopped.identity(), b"{}").unwrap();
+        assert_eq!(running_here(&data).unwrap(), None, "it does not run");
+        let lock = stopped.lock().unwrap();
+        assert!(running_here(&data).is_err(), "it runs, but where cannot be read");
+        drop(lock);
     }
 }

@@ -83,6 +83,9 @@ pub(crate) fn drive(
         }
         if end.is_none() && begin.is_some() && window.end <= now {
             end = Some((now, look()?));
+            // What was due and only waited for this loop's turn still goes out: only what found
+            // no slot is the server's fault.
+            work.pump(window.end, links)?;
         }
         let wake = match end {
             Some((at, _)) => {
