@@ -8,41 +8,23 @@ use std::ops::Range;
 
 /// Longest text kept inside an entry, without an allocation; fits an offset id of IPv4 (32).
 const INLINE_MAX: usize = 38;
+/// Entries made room for at once: a send request has 13 and what its client adds.
+const ENTRIES: usize = 16;
 
-/// Key or value of an entry, by where its text is.
+/// Key or value of an entry that was put in here.
 #[derive(Clone)]
 enum Part {
-    /// Bytes `start..end` of the frame's header.
-    Frame {
-        start: u32,
-        end: u32,
-    },
     Static(&'static str),
     Shared(ByteStr),
-    Inline {
-        len: u8,
-        bytes: [u8; INLINE_MAX],
-    },
+    Inline { len: u8, bytes: [u8; INLINE_MAX] },
 }
 
 impl Part {
-    fn bytes<'a>(&'a self, frame: &'a [u8]) -> &'a [u8] {
+    fn bytes(&self) -> &[u8] {
         match self {
-            Self::Frame { start, end } => frame.get(range(*start, *end)).unwrap_or_default(),
             Self::Static(text) => text.as_bytes(),
             Self::Shared(text) => text.as_bytes(),
             Self::Inline { len, bytes } => &bytes[..usize::from(*len)],
-        }
-    }
-
-    /// Decoders have checked what they push, so the fallback is never taken.
-    fn text<'a>(&'a self, frame: &'a [u8]) -> &'a str {
-        match self {
-            Self::Static(text) => text,
-            Self::Shared(text) => text,
-            Self::Frame { .. } | Self::Inline { .. } => {
-                std::str::from_utf8(self.bytes(frame)).unwrap_or_default()
-            }
         }
     }
 
@@ -66,33 +48,75 @@ impl Part {
     }
 }
 
-fn range(start: u32, end: u32) -> Range<usize> {
-    usize::try_from(start).unwrap_or(usize::MAX)..usize::try_from(end).unwrap_or(usize::MAX)
+/// Where a text is that a decoder has found and checked: in the header, or among the texts that had escapes.
+/// A header is shorter than 16 MiB, so 31 bits do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    const UNESCAPED: u32 = 1 << 31;
+
+    fn new(range: &Range<usize>) -> Self {
+        let position = |at| u32::try_from(at).unwrap_or(u32::MAX) & !Self::UNESCAPED;
+        Self { start: position(range.start), end: position(range.end) }
+    }
+
+    pub(crate) fn in_header(range: &Range<usize>) -> Self {
+        Self::new(range)
+    }
+
+    pub(crate) fn unescaped(range: &Range<usize>) -> Self {
+        let Self { start, end } = Self::new(range);
+        Self { start: start | Self::UNESCAPED, end }
+    }
+
+    pub(crate) fn is_unescaped(self) -> bool {
+        self.start & Self::UNESCAPED != 0
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        let position = |at| usize::try_from(at).unwrap_or(usize::MAX);
+        position(self.start & !Self::UNESCAPED)..position(self.end)
+    }
 }
 
 /// One value, borrowed.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
-    frame: &'a Bytes,
-    part: &'a Part,
+    bytes: &'a [u8],
+    source: Source<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// The bytes are a part of these.
+    Decoded(&'a Bytes),
+    Part(&'a Part),
 }
 
 impl<'a> Value<'a> {
+    /// The bytes of the text.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The text.
     pub fn as_str(self) -> &'a str {
-        self.part.text(self.frame)
+        text(self.bytes)
     }
 
     /// The text on its own; shares the frame or the unescaped copy instead of copying.
     pub fn to_text(self) -> ByteStr {
-        match self.part {
-            Part::Frame { .. } => {
-                let bytes = self.frame.slice_ref(self.part.bytes(self.frame));
-                ByteStr::from_utf8(bytes).unwrap_or_default()
+        match self.source {
+            Source::Decoded(all) => {
+                ByteStr::from_utf8(all.slice_ref(self.bytes)).unwrap_or_default()
             }
-            Part::Static(text) => ByteStr::from_static(text),
-            Part::Shared(text) => text.clone(),
-            Part::Inline { .. } => ByteStr::copy(self.as_str()),
+            Source::Part(Part::Static(text)) => ByteStr::from_static(text),
+            Source::Part(Part::Shared(text)) => text.clone(),
+            Source::Part(Part::Inline { .. }) => ByteStr::copy(self.as_str()),
         }
     }
 }
@@ -103,33 +127,50 @@ impl fmt::Debug for Value<'_> {
     }
 }
 
+/// Whoever put the bytes in has checked them, so the fallback is never taken.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
 /// Header fields of a request or an answer: text by text, in the order of the wire.
 ///
 /// What was decoded points into the frame's bytes; what is inserted is kept inline when it is short.
 /// A key may occur twice (a header object plus a generic map): the last one wins.
 #[derive(Clone, Default)]
 pub struct ExtFields {
-    frame: Bytes,
-    entries: Vec<(Part, Part)>,
+    header: Bytes,
+    unescaped: Bytes,
+    /// What was decoded. Comes before `own`.
+    spans: Vec<(Span, Span)>,
+    own: Vec<(Part, Part)>,
 }
 
 impl ExtFields {
     /// No fields.
     pub const fn new() -> Self {
-        Self { frame: Bytes::new(), entries: Vec::new() }
+        Self { header: Bytes::new(), unescaped: Bytes::new(), spans: Vec::new(), own: Vec::new() }
     }
 
-    /// For decoders: positions pushed later count in `frame`.
-    pub(crate) fn over(frame: Bytes) -> Self {
-        Self { frame, entries: Vec::new() }
+    /// For decoders: all spans are within `header` or `unescaped`, and UTF-8.
+    pub(crate) fn decoded(header: Bytes, unescaped: Bytes, spans: Vec<(Span, Span)>) -> Self {
+        Self { header, unescaped, spans, own: Vec::new() }
     }
 
-    /// Both texts must be UTF-8.
-    pub(crate) fn push_scanned(&mut self, key: Scanned, value: Scanned) {
-        if self.entries.capacity() == 0 {
-            self.entries.reserve(16); // a send request has 13 and what its client adds
+    /// Room for the spans of a usual request.
+    pub(crate) fn span_list() -> Vec<(Span, Span)> {
+        Vec::with_capacity(ENTRIES)
+    }
+
+    fn decoded_bytes(&self, span: Span) -> (&Bytes, &[u8]) {
+        let all = if span.is_unescaped() { &self.unescaped } else { &self.header };
+        (all, all.get(span.range()).unwrap_or_default())
+    }
+
+    fn push_parts(&mut self, key: Part, value: Part) {
+        if self.own.capacity() == 0 {
+            self.own.reserve(ENTRIES / 2);
         }
-        self.entries.push((key.into(), value.into()));
+        self.own.push((key, value));
     }
 
     /// The value of `key`.
@@ -143,11 +184,18 @@ impl ExtFields {
     }
 
     fn value(&self, key: &str) -> Option<Value<'_>> {
-        self.entries
-            .iter()
-            .rev()
-            .find(|(k, _)| k.bytes(&self.frame) == key.as_bytes())
-            .map(|(_, part)| Value { frame: &self.frame, part })
+        let own = self.own.iter().rev().find(|(k, _)| k.bytes() == key.as_bytes());
+        if let Some((_, part)) = own {
+            return Some(Value { bytes: part.bytes(), source: Source::Part(part) });
+        }
+        let decoded = self.spans.iter().rev();
+        let mut decoded = decoded.filter(|(k, _)| self.decoded_bytes(*k).1 == key.as_bytes());
+        decoded.next().map(|(_, span)| self.decoded_value(*span))
+    }
+
+    fn decoded_value(&self, span: Span) -> Value<'_> {
+        let (all, bytes) = self.decoded_bytes(span);
+        Value { bytes, source: Source::Decoded(all) }
     }
 
     /// `key` is there.
@@ -159,61 +207,67 @@ impl ExtFields {
     pub fn insert(&mut self, key: impl Into<ByteStr>, value: impl Into<ByteStr>) {
         let key = key.into();
         self.remove(&key);
-        self.entries.push((Part::Shared(key), Part::Shared(value.into())));
+        self.push_parts(Part::Shared(key), Part::Shared(value.into()));
     }
 
     /// Adds a field without looking whether the key is there; the later one wins.
     pub fn push(&mut self, key: &'static str, value: impl Into<ByteStr>) {
-        self.entries.push((Part::Static(key), Part::Shared(value.into())));
+        self.push_parts(Part::Static(key), Part::Shared(value.into()));
     }
 
     /// As [`ExtFields::push`], copying `value`: without allocation up to 38 bytes.
     pub fn push_str(&mut self, key: &'static str, value: &str) {
-        self.entries.push((Part::Static(key), Part::of(value)));
+        self.push_parts(Part::Static(key), Part::of(value));
     }
 
     /// As [`ExtFields::push`], for a constant: without allocation.
     pub fn push_static(&mut self, key: &'static str, value: &'static str) {
-        self.entries.push((Part::Static(key), Part::Static(value)));
+        self.push_parts(Part::Static(key), Part::Static(value));
     }
 
     /// As [`ExtFields::push`], for a number: without allocation.
     pub fn push_number(&mut self, key: &'static str, value: i64) {
-        self.entries.push((Part::Static(key), Part::number(value)));
+        self.push_parts(Part::Static(key), Part::number(value));
     }
 
     /// Removes all values of `key`.
     pub fn remove(&mut self, key: &str) {
-        let frame = &self.frame;
-        self.entries.retain(|(k, _)| k.bytes(frame) != key.as_bytes());
+        self.own.retain(|(k, _)| k.bytes() != key.as_bytes());
+        if self.spans.iter().any(|(k, _)| self.decoded_bytes(*k).1 == key.as_bytes()) {
+            let mut spans = std::mem::take(&mut self.spans);
+            spans.retain(|(k, _)| self.decoded_bytes(*k).1 != key.as_bytes());
+            self.spans = spans;
+        }
     }
 
     /// Keys and values in the order of the wire, repeated keys included.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(k, v)| (k.text(&self.frame), v.text(&self.frame)))
+        self.values().map(|(key, value)| (text(key), value.as_str()))
     }
 
     /// As [`ExtFields::iter`], with values that can be kept cheaply, and keys as bytes.
     pub fn values(&self) -> impl Iterator<Item = (&[u8], Value<'_>)> {
-        self.entries
-            .iter()
-            .map(|(k, part)| (k.bytes(&self.frame), Value { frame: &self.frame, part }))
+        let decoded = self.spans.iter();
+        let decoded = decoded.map(|(k, v)| (self.decoded_bytes(*k).1, self.decoded_value(*v)));
+        let own = self.own.iter().map(|(k, part)| {
+            (k.bytes(), Value { bytes: part.bytes(), source: Source::Part(part) })
+        });
+        decoded.chain(own)
     }
 
     /// Bytes of all keys and values together.
     pub fn text_len(&self) -> usize {
-        let len = |part: &Part| part.bytes(&self.frame).len();
-        self.entries.iter().map(|(k, v)| len(k) + len(v)).sum()
+        self.values().map(|(key, value)| key.len() + value.bytes.len()).sum()
     }
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.spans.len() + self.own.len()
     }
 
     /// No entries.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.spans.is_empty() && self.own.is_empty()
     }
 }
 
@@ -234,30 +288,8 @@ impl fmt::Debug for ExtFields {
 
 impl<K: Into<ByteStr>, V: Into<ByteStr>> FromIterator<(K, V)> for ExtFields {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
-        let entries =
-            iter.into_iter().map(|(k, v)| (Part::Shared(k.into()), Part::Shared(v.into())));
-        Self { frame: Bytes::new(), entries: entries.collect() }
-    }
-}
-
-/// Text that a decoder has found.
-pub(crate) enum Scanned {
-    /// A range of the header's bytes.
-    At(Range<usize>),
-    /// Had escapes.
-    Unescaped(String),
-}
-
-impl From<Scanned> for Part {
-    fn from(scanned: Scanned) -> Self {
-        match scanned {
-            // A header is shorter than 16 MiB: its length has 24 bits.
-            Scanned::At(Range { start, end }) => Self::Frame {
-                start: u32::try_from(start).unwrap_or(u32::MAX),
-                end: u32::try_from(end).unwrap_or(u32::MAX),
-            },
-            Scanned::Unescaped(text) => Self::Shared(ByteStr::from(text)),
-        }
+        let own = iter.into_iter().map(|(k, v)| (Part::Shared(k.into()), Part::Shared(v.into())));
+        Self { own: own.collect(), ..Self::new() }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod ext;
 pub mod frame;
 pub mod header;
 pub mod json;
+mod swar;
 pub mod text;
 
 pub use command::{Command, Encoding};

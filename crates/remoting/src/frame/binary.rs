@@ -9,7 +9,7 @@
 
 use super::FrameError;
 use crate::command::{Command, Encoding};
-use crate::ext::{ExtFields, Scanned};
+use crate::ext::{ExtFields, Span};
 use crate::text::ByteStr;
 use bytes::{BufMut, Bytes, BytesMut};
 use rmq_model::peer::{Language, ProtocolVersion};
@@ -72,14 +72,15 @@ pub(super) fn decode(header: &Bytes) -> Result<Command, FrameError> {
     let map = reader.take(len, "map")?;
     // The map's own end binds its entries; what follows it is not looked at.
     let mut reader = Reader { bytes: &header[..map.end], at: start };
-    let mut ext = ExtFields::over(header.clone());
+    let mut spans = if map.is_empty() { Vec::new() } else { ExtFields::span_list() };
     while reader.at < map.end {
         let len = i32::from(reader.i16("key length")?);
         let key = reader.text(len, "key")?;
         let len = reader.i32("value length")?;
         let value = reader.text(len, "value")?;
-        ext.push_scanned(Scanned::At(key), Scanned::At(value));
+        spans.push((Span::in_header(&key), Span::in_header(&value)));
     }
+    let ext = ExtFields::decoded(header.clone(), Bytes::new(), spans);
     let remark =
         if remark.is_empty() { None } else { ByteStr::from_utf8(header.slice(remark)).ok() };
     Ok(Command {

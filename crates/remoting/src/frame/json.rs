@@ -3,10 +3,11 @@
 //! Source: RocketMQ 5.x `RemotingSerializable` (fastjson), with the leniency of its reader.
 
 use super::FrameError;
-use crate::command::{Command, Encoding};
+use crate::command::Command;
 use crate::digits;
-use crate::ext::{ExtFields, Scanned};
+use crate::ext::{ExtFields, Span};
 use crate::json::escape;
+use crate::swar;
 use crate::text::ByteStr;
 use bytes::{Bytes, BytesMut};
 use rmq_model::peer::{Language, ProtocolVersion};
@@ -21,35 +22,32 @@ struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// All texts that had escapes, one behind the other.
+    unescaped: String,
 }
 
 pub(super) fn decode(header: &Bytes) -> Result<Command> {
     let text = std::str::from_utf8(header)
         .map_err(|error| FrameError::Utf8 { at: error.valid_up_to() })?;
-    let mut scanner = Scanner { text, bytes: header, at: 0 };
+    let mut scanner = Scanner { text, bytes: header, at: 0, unescaped: String::new() };
     let mut command = Command::request(0);
     command.language = Language::Other;
     command.version = ProtocolVersion(0);
-    command.encoding = Encoding::Json;
+    let mut remark = None;
+    let mut fields = Vec::new();
     scanner.object(|scanner, key| {
-        match scanner.slice(&key) {
+        match scanner.slice(key) {
             "code" => command.code = scanner.int()?,
             "opaque" => command.opaque = scanner.int()?,
             "flag" => command.flag = scanner.int()?,
             "version" => command.version = ProtocolVersion(scanner.int()?),
             "language" => {
                 if let Some(name) = scanner.scalar()? {
-                    command.language = Language::from_name(scanner.slice(&name));
+                    command.language = Language::from_name(scanner.slice(name));
                 }
             }
-            "remark" => {
-                command.remark = match scanner.scalar()? {
-                    None => None,
-                    Some(Scanned::Unescaped(text)) => Some(ByteStr::from(text)),
-                    Some(Scanned::At(range)) => ByteStr::from_utf8(header.slice(range)).ok(),
-                }
-            }
-            "extFields" => command.ext = scanner.fields(header)?,
+            "remark" => remark = scanner.scalar()?,
+            "extFields" => fields = scanner.fields()?,
             _ => {
                 scanner.scalar()?;
             }
@@ -64,33 +62,41 @@ pub(super) fn decode(header: &Bytes) -> Result<Command> {
     if scanner.at < scanner.bytes.len() {
         return scanner.fail("text after the end");
     }
+    let unescaped = Bytes::from(scanner.unescaped);
+    command.remark = remark.and_then(|span| {
+        let all = if span.is_unescaped() { &unescaped } else { header };
+        ByteStr::from_utf8(all.slice(span.range())).ok()
+    });
+    command.ext = ExtFields::decoded(header.clone(), unescaped, fields);
     Ok(command)
 }
 
 impl Scanner<'_> {
+    #[cold]
     fn fail<T>(&self, what: &'static str) -> Result<T> {
         Err(FrameError::Json { at: self.at, what })
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn blanks(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
         }
     }
 
-    fn slice<'b>(&'b self, scanned: &'b Scanned) -> &'b str {
-        match scanned {
-            Scanned::At(range) => self.text.get(range.clone()).unwrap_or_default(),
-            Scanned::Unescaped(text) => text,
-        }
+    fn slice(&self, span: Span) -> &str {
+        let text = if span.is_unescaped() { &self.unescaped } else { self.text };
+        text.get(span.range()).unwrap_or_default()
     }
 
     /// Calls `member` at the value of each member, which it must consume.
-    fn object(&mut self, mut member: impl FnMut(&mut Self, Scanned) -> Result<()>) -> Result<()> {
+    #[inline]
+    fn object(&mut self, mut member: impl FnMut(&mut Self, Span) -> Result<()>) -> Result<()> {
         self.blanks();
         if self.peek() != Some(b'{') {
             return self.fail("an object was expected");
@@ -99,6 +105,7 @@ impl Scanner<'_> {
         loop {
             self.blanks();
             let key = match self.peek() {
+                Some(quote @ (b'"' | b'\'')) => self.quoted(quote)?,
                 Some(b'}') => {
                     self.at += 1;
                     return Ok(());
@@ -107,8 +114,7 @@ impl Scanner<'_> {
                     self.at += 1;
                     continue;
                 }
-                Some(b'"' | b'\'') => self.quoted()?,
-                Some(_) => Scanned::At(self.bare()?),
+                Some(_) => Span::in_header(&self.bare()?),
                 None => return self.fail("the object is not closed"),
             };
             self.blanks();
@@ -118,38 +124,44 @@ impl Scanner<'_> {
             self.at += 1;
             member(self, key)?;
             self.blanks();
-            if !matches!(self.peek(), Some(b',' | b'}')) {
-                return self.fail("a comma or the end of the object was expected");
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {}
+                _ => return self.fail("a comma or the end of the object was expected"),
             }
         }
     }
 
-    fn fields(&mut self, header: &Bytes) -> Result<ExtFields> {
-        let mut ext = ExtFields::over(header.clone());
+    fn fields(&mut self) -> Result<Vec<(Span, Span)>> {
         self.blanks();
         if self.peek() == Some(b'n') {
-            return if self.scalar()?.is_none() { Ok(ext) } else { self.fail("not an object") };
+            return match self.scalar()? {
+                None => Ok(Vec::new()),
+                Some(_) => self.fail("not an object"),
+            };
         }
+        let mut fields = ExtFields::span_list();
         self.object(|scanner, key| {
             if let Some(value) = scanner.scalar()? {
-                ext.push_scanned(key, value);
+                fields.push((key, value));
             }
             Ok(())
         })?;
-        Ok(ext)
+        Ok(fields)
     }
 
     /// A value as text: strings without their quotes, numbers and booleans as written, objects and
     /// arrays as their source text; `None` for null.
-    fn scalar(&mut self) -> Result<Option<Scanned>> {
+    #[inline]
+    fn scalar(&mut self) -> Result<Option<Span>> {
         self.blanks();
         match self.peek() {
-            Some(b'"' | b'\'') => self.quoted().map(Some),
-            Some(b'{' | b'[') => self.nested().map(|range| Some(Scanned::At(range))),
+            Some(quote @ (b'"' | b'\'')) => self.quoted(quote).map(Some),
+            Some(b'{' | b'[') => self.nested().map(|range| Some(Span::in_header(&range))),
             Some(_) => {
                 let range = self.bare()?;
                 let null = self.bytes.get(range.clone()) == Some(b"null");
-                Ok((!null).then_some(Scanned::At(range)))
+                Ok((!null).then(|| Span::in_header(&range)))
             }
             None => self.fail("a value was expected"),
         }
@@ -159,7 +171,7 @@ impl Scanner<'_> {
         let at = self.at;
         match self.scalar()? {
             None => Ok(0),
-            Some(text) => match self.slice(&text).parse() {
+            Some(text) => match self.slice(text).parse() {
                 Ok(number) => Ok(number),
                 Err(_) => Err(FrameError::Json { at, what: "a 32-bit number was expected" }),
             },
@@ -181,45 +193,45 @@ impl Scanner<'_> {
         if start == self.at { self.fail("a key or value was expected") } else { Ok(start..self.at) }
     }
 
-    /// The content of the string that begins here, in either kind of quotes.
-    fn quoted(&mut self) -> Result<Scanned> {
-        let Some(quote) = self.peek() else { return self.fail("a string was expected") };
+    /// The content of the string that begins here, in `quote`s.
+    #[inline]
+    fn quoted(&mut self, quote: u8) -> Result<Span> {
         let start = self.at + 1;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        match rest.iter().position(|b| *b == quote || *b == b'\\') {
-            None => self.fail("the string is not closed"),
-            Some(len) if rest.get(len) == Some(&quote) => {
-                self.at = start + len + 1;
-                Ok(Scanned::At(start..start + len))
-            }
-            Some(len) => {
-                self.at = start + len;
-                self.unescape(start, quote).map(Scanned::Unescaped)
-            }
+        let Some(len) = swar::find_either(rest, quote, b'\\') else {
+            return self.fail("the string is not closed");
+        };
+        self.at = start + len;
+        if rest.get(len) == Some(&quote) {
+            self.at += 1;
+            return Ok(Span::in_header(&(start..start + len)));
         }
+        self.unescape(start, quote)
     }
 
     /// The string from `start` on, whose first backslash is here.
-    fn unescape(&mut self, start: usize, quote: u8) -> Result<String> {
-        // Every escape is longer than what it stands for, and the text ends with the header; half
-        // of the rest is a fair first guess that does not grow with a string nobody closes.
-        let mut text = String::with_capacity(self.at - start + (self.bytes.len() - self.at) / 2);
+    fn unescape(&mut self, start: usize, quote: u8) -> Result<Span> {
+        let begin = self.unescaped.len();
+        if begin == 0 {
+            // One allocation for all: what is unescaped is shorter than its source.
+            self.unescaped.reserve_exact(self.bytes.len() - start);
+        }
         let mut from = start;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(len) = rest.iter().position(|b| *b == quote || *b == b'\\') else {
+            let Some(len) = swar::find_either(rest, quote, b'\\') else {
                 return self.fail("the string is not closed");
             };
             self.at += len;
-            text.push_str(self.text.get(from..self.at).unwrap_or_default());
+            self.unescaped.push_str(self.text.get(from..self.at).unwrap_or_default());
             self.at += 1;
             if rest.get(len) == Some(&quote) {
-                return Ok(text);
+                return Ok(Span::unescaped(&(begin..self.unescaped.len())));
             }
             let Some((escaped, len)) = escape(self.text, self.at) else {
                 return self.fail("an unknown escape");
             };
-            text.push(escaped);
+            self.unescaped.push(escaped);
             self.at += len;
             from = self.at;
         }
@@ -232,7 +244,7 @@ impl Scanner<'_> {
         while let Some(byte) = self.peek() {
             match byte {
                 b'"' | b'\'' => {
-                    self.quoted()?;
+                    self.quoted(byte)?;
                     continue;
                 }
                 b'{' | b'[' => depth += 1,
@@ -252,22 +264,21 @@ impl Scanner<'_> {
 }
 
 pub(super) fn encode(command: &Command, out: &mut BytesMut) {
-    let fields: usize = command.ext.iter().map(|(key, value)| key.len() + value.len() + 6).sum();
+    let fields = command.ext.text_len() + command.ext.len() * 6;
     let remark = command.remark.as_deref();
     out.reserve(160 + fields + fields / 4 + remark.map_or(0, str::len) + command.body.len());
     out.extend_from_slice(b"{\"code\":");
     number(command.code, out);
     if !command.ext.is_empty() {
-        out.extend_from_slice(b",\"extFields\":{");
-        for (index, (key, value)) in command.ext.iter().enumerate() {
-            if index != 0 {
-                out.extend_from_slice(b",");
-            }
-            string(key, out);
-            out.extend_from_slice(b":");
-            string(value, out);
+        let mut before: &[u8] = b",\"extFields\":{\"";
+        for (key, value) in command.ext.values() {
+            out.extend_from_slice(before);
+            escaped(key, out);
+            out.extend_from_slice(b"\":\"");
+            escaped(value.as_bytes(), out);
+            before = b"\",\"";
         }
-        out.extend_from_slice(b"}");
+        out.extend_from_slice(b"\"}");
     }
     out.extend_from_slice(b",\"flag\":");
     number(command.flag, out);
@@ -276,8 +287,9 @@ pub(super) fn encode(command: &Command, out: &mut BytesMut) {
     out.extend_from_slice(b"\",\"opaque\":");
     number(command.opaque, out);
     if let Some(remark) = remark {
-        out.extend_from_slice(b",\"remark\":");
-        string(remark, out);
+        out.extend_from_slice(b",\"remark\":\"");
+        escaped(remark.as_bytes(), out);
+        out.extend_from_slice(b"\"");
     }
     out.extend_from_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
     number(command.version.0, out);
@@ -288,11 +300,10 @@ fn number(value: i32, out: &mut BytesMut) {
     digits::with(value.into(), |digits| out.extend_from_slice(digits));
 }
 
-/// Writes a JSON string, quotes included.
-fn string(text: &str, out: &mut BytesMut) {
-    out.extend_from_slice(b"\"");
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)) {
+/// Writes a text for between quotes.
+fn escaped(text: &[u8], out: &mut BytesMut) {
+    let mut rest = text;
+    while let Some(at) = swar::find_escaped(rest) {
         let (plain, escaped) = rest.split_at(at);
         out.extend_from_slice(plain);
         match escaped.first() {
@@ -311,5 +322,4 @@ fn string(text: &str, out: &mut BytesMut) {
         rest = escaped.get(1..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
-    out.extend_from_slice(b"\"");
 }

@@ -69,10 +69,33 @@ fn not_a_number(field: &'static str, text: &str) -> HeaderError {
     HeaderError::Number { field, text: text.chars().take(40).collect() }
 }
 
+/// Most numbers, without a look at their encoding: at most 18 digits and a minus.
+fn short_number(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || 18 < digits.len() {
+        return None;
+    }
+    let mut value = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if 9 < digit {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if negative { -value } else { value })
+}
+
 macro_rules! number {
     ($($kind:ty)*) => {$(
         impl Field for $kind {
             fn read(field: &'static str, value: Value<'_>) -> Result<Self, HeaderError> {
+                if let Some(Ok(number)) = short_number(value.as_bytes()).map(Self::try_from) {
+                    return Ok(number);
+                }
                 let text = value.as_str();
                 match text.parse() {
                     Ok(number) => Ok(number),
@@ -94,7 +117,7 @@ number!(i32 i64);
 /// `true` in any case is true, everything else is false, as `Boolean.parseBoolean` has it.
 impl Field for bool {
     fn read(_: &'static str, value: Value<'_>) -> Result<Self, HeaderError> {
-        Ok(value.as_str().eq_ignore_ascii_case("true"))
+        Ok(value.as_bytes().eq_ignore_ascii_case(b"true"))
     }
 
     fn write(&self, field: &'static str, ext: &mut ExtFields) {

@@ -205,6 +205,9 @@ fn is_bare(byte: u8) -> bool {
 /// becomes the replacement character.
 pub(crate) fn escape(text: &str, at: usize) -> Option<(char, usize)> {
     let rest = text.as_bytes().get(at..)?;
+    if let Some(&[b'u', b'0', b'0', b'0', low @ b'0'..=b'9']) = rest.first_chunk::<5>() {
+        return Some((char::from(low - b'0'), 5)); // the separators of message properties
+    }
     let hex = |from: usize, len: usize| {
         let digits = rest.get(from..from + len)?;
         digits
