@@ -64,6 +64,8 @@ pub struct Connection {
     poked: AtomicBool,
     /// The task has stopped reading because of requests in flight.
     pub(crate) paused: AtomicBool,
+    /// It is in the budget's list of those to wake.
+    awaits_budget: AtomicBool,
     in_flight: AtomicUsize,
     in_flight_bytes: AtomicUsize,
     next_opaque: AtomicI32,
@@ -90,6 +92,7 @@ impl Connection {
             stop,
             poked: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            awaits_budget: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             in_flight_bytes: AtomicUsize::new(0),
             next_opaque: AtomicI32::new(0),
@@ -231,6 +234,20 @@ impl Connection {
         if self.paused.load(Ordering::SeqCst) && !self.is_full() {
             self.wake.notify_one();
         }
+    }
+
+    /// Has the task woken once the common budget has room again: that others used it up shows in no
+    /// request of this connection.
+    pub(crate) fn await_budget(self: &Arc<Self>) {
+        if self.budget.is_exhausted() && !self.awaits_budget.swap(true, Ordering::SeqCst) {
+            self.budget.wake_later(Arc::downgrade(self));
+        }
+    }
+
+    /// The budget has room again.
+    pub(crate) fn budget_has_room(&self) {
+        self.awaits_budget.store(false, Ordering::SeqCst);
+        self.wake.notify_one();
     }
 
     /// No more requests may be taken on. With nothing in flight a connection is never full, so each

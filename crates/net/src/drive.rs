@@ -7,10 +7,13 @@ use bytes::{Buf, Bytes, BytesMut};
 use rmq_remoting::frame::{FrameError, frame_len};
 use rmq_remoting::take_frame;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +37,6 @@ pub(crate) async fn run(
     buf: BytesMut,
     drain: CancellationToken,
 ) {
-    service.connected(&conn);
     let mut task = Task {
         stream,
         service,
@@ -45,6 +47,7 @@ pub(crate) async fn run(
         writing_bytes: 0,
         conn,
     };
+    task.service.connected(&task.conn);
     match task.serve(&drain).await {
         Ok(()) => {}
         Err(End::Frame(error)) => {
@@ -54,8 +57,14 @@ pub(crate) async fn run(
             tracing::debug!(peer = %task.conn.peer(), %error, "connection lost");
         }
     }
-    task.conn.shut();
-    task.service.closed(&task.conn);
+}
+
+/// However the task ends, also by a panic of the service or together with the runtime.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.conn.shut();
+        self.service.closed(&self.conn);
+    }
 }
 
 /// Why a connection ends, apart from being asked to.
@@ -112,18 +121,16 @@ impl Task {
             tokio::select! {
                 biased;
                 () = conn.stop.cancelled() => return Ok(()),
-                ready = self.stream.readable(), if reading => {
-                    ready?;
-                    match self.read()? {
-                        Read::End => return Ok(()),
-                        Read::Nothing => {}
-                        Read::Some => {
+                event = poll_fn(|cx| self.poll_socket(cx, reading, unwritten)) => {
+                    match event? {
+                        Event::End => return Ok(()),
+                        Event::Writable => {}
+                        Event::Read => {
                             active = Instant::now();
                             buffered = true;
                         }
                     }
                 }
-                ready = self.stream.writable(), if unwritten => ready?,
                 () = conn.wake.notified() => {}
                 () = drain.cancelled(), if reading => {}
                 () = &mut idle => {
@@ -154,6 +161,7 @@ impl Task {
         }
         // Set first, look again then: a request that ends in between either sees the flag or is seen.
         self.conn.paused.store(true, Ordering::SeqCst);
+        self.conn.await_budget();
         self.conn.is_full()
     }
 
@@ -162,26 +170,58 @@ impl Task {
         self.conn.limits.outbox_bytes_max / 8 <= self.writing_bytes
     }
 
-    fn read(&mut self) -> Result<Read, End> {
-        // Room for the whole of a large frame at once, as soon as its length is known.
+    /// Reads if `reading`, waits for room in the socket if `unwritten`; pending if neither.
+    ///
+    /// A read that does not fill its room has emptied the socket: tokio then waits for the next event
+    /// without asking the kernel once more, which `try_read` would.
+    fn poll_socket(
+        &mut self,
+        cx: &mut Context<'_>,
+        reading: bool,
+        unwritten: bool,
+    ) -> Poll<Result<Event, End>> {
+        if reading {
+            match self.stream.poll_read_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    let room = self.make_room()?;
+                    let read = pin!(self.stream.read_buf(&mut self.buf)).poll(cx);
+                    if let Poll::Ready(read) = read {
+                        return Poll::Ready(Ok(self.event_of(read?, room)));
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {}
+            }
+        }
+        if unwritten {
+            return self
+                .stream
+                .poll_write_ready(cx)
+                .map(|ready| Ok(ready.map(|()| Event::Writable)?));
+        }
+        Poll::Pending
+    }
+
+    /// Room for the next read, and for the whole of a large frame as soon as its length is known.
+    fn make_room(&mut self) -> Result<usize, End> {
         let missing = frame_len(&self.buf, self.conn.limits.frame_bytes_max)
             .map_err(End::Frame)?
             .map_or(0, |len| (len + 4).saturating_sub(self.buf.len()));
         let room = self.room.max(missing.min(READ_BYTES_MAX * 4));
         self.buf.reserve(room);
-        match self.stream.try_read_buf(&mut self.buf) {
-            Ok(0) => Ok(Read::End),
-            Ok(n) => {
-                if room <= n {
-                    self.room = (self.room * 2).min(READ_BYTES_MAX);
-                } else if n < self.room / 8 {
-                    self.room = (self.room / 2).max(READ_BYTES_MIN);
-                }
-                Ok(Read::Some)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
-            Err(error) => Err(error.into()),
+        Ok(self.buf.capacity() - self.buf.len())
+    }
+
+    fn event_of(&mut self, read: usize, room: usize) -> Event {
+        if read == 0 {
+            return Event::End;
         }
+        if room <= read {
+            self.room = (self.room * 2).min(READ_BYTES_MAX);
+        } else if read < self.room / 8 {
+            self.room = (self.room / 2).max(READ_BYTES_MIN);
+        }
+        Event::Read
     }
 
     /// Takes frames off the buffer and hands on what they are. `true` if it stopped at a bound and
@@ -270,8 +310,10 @@ impl Task {
     }
 }
 
-enum Read {
+/// What the socket did.
+enum Event {
+    /// The peer has closed.
     End,
-    Nothing,
-    Some,
+    Read,
+    Writable,
 }

@@ -84,7 +84,7 @@ async fn one_connection_too_many_is_closed_and_there_is_room_again_when_one_leav
 
 #[tokio::test]
 async fn idle_connections_are_closed_and_busy_ones_are_not() {
-    let idle = Duration::from_millis(150);
+    let idle = Duration::from_millis(800);
     let (_server, echo, addr) = start(limits(|l| l.idle = idle));
     let silent = Raw::connect(addr).await;
     let mut raw = Raw::connect(addr).await;
@@ -96,4 +96,32 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
     until("it is closed at last", || echo.closed.load(Ordering::SeqCst) == 1).await;
     assert!(raw.frame().await.is_none());
     drop(silent);
+}
+
+#[tokio::test]
+async fn a_connection_reads_on_once_others_have_freed_the_common_budget() {
+    let (_server, echo, addr) = start(|config| config.in_flight_bytes_total_max = 10_000);
+    let mut patient = Raw::connect(addr).await;
+    patient.send(&frame(HOLD, 1, b"")).await;
+    until("its first is held", || echo.held.lock().len() == 1).await;
+    let mut greedy = Raw::connect(addr).await;
+    greedy.send(&frame(HOLD, 2, &[0; 20_000])).await;
+    until("the budget is used up", || echo.held.lock().len() == 2).await;
+    patient.send(&frame(ECHO, 3, b"")).await;
+    // Nothing of its own ends: only the other connection's answer makes room.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(echo.requests.load(Ordering::SeqCst), 2, "read in spite of the budget");
+    let other = echo.held.lock().pop();
+    other.unwrap().send(Command::response(0));
+    assert_eq!(patient.frame().await.unwrap().opaque, 3);
+}
+
+#[tokio::test]
+async fn a_service_that_panics_loses_the_connection_and_hears_of_it() {
+    let (_server, echo, addr) = start(|_| {});
+    let conn = client(addr).await;
+    assert!(conn.request(Command::request(PANIC), DEADLINE).await.is_err());
+    until("it is closed", || echo.closed.load(Ordering::SeqCst) == 1).await;
+    let other = client(addr).await;
+    assert_eq!(other.request(Command::request(ECHO), DEADLINE).await.unwrap().code, 0);
 }

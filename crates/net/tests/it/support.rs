@@ -15,6 +15,7 @@ pub(crate) const ECHO: i32 = 1001;
 pub(crate) const HOLD: i32 = 1002;
 pub(crate) const DROP: i32 = 1003;
 pub(crate) const BIG: i32 = 1004;
+pub(crate) const PANIC: i32 = 1005;
 pub(crate) const BIG_BYTES: usize = 128 * 1024;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -39,6 +40,7 @@ impl Service for Echo {
                     let part = Bytes::from(vec![7u8; BIG_BYTES / 2]);
                     reply.send_parts(Command::response(0), &[part.clone(), part]);
                 }
+                PANIC => panic!("as told"),
                 _ => drop(reply),
             }
         }
