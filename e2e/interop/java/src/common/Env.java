@@ -5,6 +5,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
@@ -125,11 +126,25 @@ final class Env {
     /** Sends bodies `prefix0`… to the queues in turns. */
     static List<String> fill(DefaultMQProducer producer, String topic, int queues, int count, String prefix) throws Exception {
         List<String> ids = new ArrayList<String>();
+        long[] ends = new long[queues];
         for (int i = 0; i < count; i++) {
             Message message = message(topic, "", prefix + i);
-            ids.add(producer.send(message, queue(topic, i % queues)).getMsgId());
+            SendResult result = producer.send(message, queue(topic, i % queues));
+            ends[i % queues] = result.getQueueOffset() + 1;
+            ids.add(result.getMsgId());
+        }
+        for (int i = 0; i < queues; i++) {
+            if (ends[i] > 0) {
+                end(queue(topic, i), ends[i]);
+            }
         }
         return ids;
+    }
+
+    /** End of a queue. The original shows `expected` only when its queues have followed the log. */
+    static long end(MessageQueue queue, long expected) throws Exception {
+        Case.await(3000, () -> admin().maxOffset(queue) >= expected);
+        return admin().maxOffset(queue);
     }
 
     static List<MessageQueue> queues(Set<MessageQueue> set) {
