@@ -156,7 +156,7 @@ final class AdminCases {
         c.fact("allConfigs", "has", admin.getAllTopicConfig(Env.broker, 5000).getTopicConfigTable().containsKey(topic));
         TreeSet<String> builtin = new TreeSet<String>();
         for (String name : admin.getAllTopicConfig(Env.broker, 5000).getTopicConfigTable().keySet()) {
-            if (!name.contains("it_") && !name.startsWith("%") && !name.startsWith("tool")&& !name.startsWith("a|b") && !name.startsWith("xxx")) {
+            if (!name.contains("it_") && !name.startsWith("cpp_") && !name.startsWith("go_") && !name.startsWith("%") && !name.startsWith("xxx")) {
                 builtin.add(name);
             }
         }
@@ -203,7 +203,7 @@ final class AdminCases {
             "builtin", admin.getAllSubscriptionGroup(Env.broker, 5000).getSubscriptionGroupTable().keySet().containsAll(Arrays.asList("TOOLS_CONSUMER", "SELF_TEST_C_GROUP", "CID_RMQ_SYS_TRANS")));
         TreeSet<String> builtin = new TreeSet<String>();
         for (String name : admin.getAllSubscriptionGroup(Env.broker, 5000).getSubscriptionGroupTable().keySet()) {
-            if (!name.contains("it_") && !name.contains("tool") && !name.contains("-")) {
+            if (!name.contains("it_") && !name.startsWith("cpp_") && !name.startsWith("go_") && !name.contains("-")) {
                 builtin.add(name);
             }
         }
