@@ -210,6 +210,12 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_the_repository_can_be_read() {
+        let known = known_in_repository().expect("a well-formed page");
+        assert!(known.iter().all(|known| !known.why.is_empty()), "a difference without a reason");
+    }
+
+    #[test]
     fn the_table_is_read_from_its_section_only() {
         let page = "## Other\n| case | a | b | c |\n| no | 1 | 2 | 3 |\n\n## Known differences\n\ntext\n\n\
                     | case | java | rmq | why |\n|---|---|---|---|\n| `send.x` | `a=1` | `a=2` | better |\n\n## Next\n| n | 1 | 2 | 3 |\n";
