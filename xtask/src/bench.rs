@@ -52,6 +52,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         "{} has no rocketmq-broker jar: say --java DIR",
         java.display()
     );
+    // Not after an hour of measuring.
+    let out = root.join(&args.out);
+    let folder = out.parent().context("--out names no file")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let programs = build(&root)?;
     let work = programs.join("bench-vs-java");
     let rounds = args.rounds.unwrap_or(if args.quick { 1 } else { 3 });
@@ -90,7 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let facts = machine::Facts::gather(&root, &programs, &java, rounds, args.quick)?;
     let page = page::write(&facts, &figures);
-    write_page(&root.join(&args.out), &page)
+    write_page(&out, &page)
 }
 
 /// The workspace's directory.

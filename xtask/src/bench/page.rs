@@ -34,7 +34,7 @@ pub(super) fn write(facts: &Facts, figures: &Figures) -> String {
     for (name, unit) in figures.lives() {
         let get = |kind| figures.life_median(name, kind);
         let (Some(java), Some(rmq)) = (get(Kind::Java), get(Kind::Rmq)) else { continue };
-        let ratio = less_is_better(java, rmq);
+        let ratio = times(java, rmq);
         line(&mut page, &format!("| {name} | {java:.2} {unit} | {rmq:.2} {unit} | {ratio} |"));
     }
     page
@@ -100,23 +100,69 @@ impl Row {
 
     fn against(&self, java: &Self) -> String {
         [
-            less_is_better(self.per_second, java.per_second),
-            less_is_better(java.cpu_us, self.cpu_us),
-            less_is_better(java.p50, self.p50),
-            less_is_better(java.p99, self.p99),
-            less_is_better(java.p999, self.p999),
-            less_is_better(java.rss, self.rss),
+            times(self.per_second, java.per_second),
+            times(java.cpu_us, self.cpu_us),
+            times(java.p50, self.p50),
+            times(java.p99, self.p99),
+            times(java.p999, self.p999),
+            times(java.rss, self.rss),
         ]
         .join(" | ")
     }
 }
 
-/// How many times as much the first is.
-fn less_is_better(theirs: f64, ours: f64) -> String {
-    if ours <= 0.0 { "–".to_owned() } else { format!("**{:.1}**", theirs / ours) }
+/// How many times the second goes into the first.
+fn times(more: f64, less: f64) -> String {
+    if less <= 0.0 { "–".to_owned() } else { format!("**{:.1}**", more / less) }
 }
 
 fn line(page: &mut String, text: &str) {
     // Writing to a string cannot fail.
     writeln!(page, "{text}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases;
+    use super::super::side::Flush;
+    use super::*;
+
+    fn sample(per_second: f64, cpu_us: f64, failed: f64) -> Sample {
+        Sample {
+            per_second,
+            cpu_us,
+            p50_ms: 1.0,
+            p99_ms: 2.0,
+            p999_ms: 3.0,
+            rss_mib: 100.0,
+            failed,
+        }
+    }
+
+    #[test]
+    fn ratios_above_one_are_in_our_favour() {
+        let cases = cases::all(Flush::Async, true);
+        let case = cases.first().unwrap();
+        let mut figures = Figures::default();
+        for (java, rmq) in [(10.0, 50.0), (20.0, 60.0), (15.0, 45.0)] {
+            figures.add(Kind::Java, case, sample(java, 40.0, 2.0));
+            figures.add(Kind::Rmq, case, sample(rmq, 5.0, 0.0));
+        }
+        figures.life(Kind::Java, "broker: stop", "s", 12.0);
+        figures.life(Kind::Rmq, "broker: stop", "s", 0.5);
+        figures.life(Kind::Rmq, "only ours", "s", 1.0);
+        let facts = Facts { rows: vec![("kernel", "6|x".to_owned())] };
+        let page = write(&facts, &figures);
+        for line in [
+            "| kernel | 6/x |",
+            "| async flush, 128, 1x1 | Java | 15 (2 failed) | 40.00 | 1.000 | 2.000 | 3.000 | 100 |",
+            "|  | rmq | 50 | 5.00 | 1.000 | 2.000 | 3.000 | 100 |",
+            "| | ratio | **3.3** | **8.0** | **1.0** | **1.0** | **1.0** | **1.0** |",
+            "| broker: stop | 12.00 s | 0.50 s | **24.0** |",
+        ] {
+            assert!(page.lines().any(|l| l == line), "{line}\n{page}");
+        }
+        assert!(!page.contains("only ours"));
+        assert!(!page.contains("Reading a backlog"), "no empty tables");
+    }
 }
