@@ -85,7 +85,7 @@ pub(super) fn ids(call: &Call<'_>) -> Answer {
 
 /// Success with a JSON body.
 pub(super) fn with_json(body: &Value) -> Command {
-    Command::response(response::SUCCESS).with_body(rmq_remoting::json::to_vec(body))
+    Command::response(response::SUCCESS).with_body(json::to_vec(body))
 }
 
 pub(super) fn lock(call: &Call<'_>) -> Answer {

@@ -177,11 +177,18 @@ impl Service for Front {
                 _ => self.one(conn, request, began, fast),
             }
         }
-        sends.put();
+        sends.put(conn);
     }
 
     fn connected(&self, conn: &Arc<Connection>) {
         self.0.peers.add(conn);
+    }
+
+    fn poked(&self, conn: &Arc<Connection>) {
+        let Some(peer) = self.0.peers.peer(id_of(conn)) else { return };
+        for completed in peer.take_completed() {
+            completed.answer();
+        }
     }
 
     fn closed(&self, conn: &Arc<Connection>) {

@@ -4,9 +4,44 @@ use super::refusal::Refusal;
 use rmq_model::MessageQueue;
 use rmq_model::client::SubscriptionData;
 use rmq_remoting::json;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// A value whose keys may be queues, which fastjson writes as objects, not as texts of objects.
+struct Keyed<'a>(&'a Value);
+
+impl Serialize for Keyed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Array(list) => serializer.collect_seq(list.iter().map(Keyed)),
+            Value::Object(members) => {
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                for (key, member) in members {
+                    match queue_key(key) {
+                        Some(queue) => map.serialize_entry(&queue, &Keyed(member))?,
+                        None => map.serialize_entry(key, &Keyed(member))?,
+                    }
+                }
+                map.end()
+            }
+            plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                plain.serialize(serializer)
+            }
+        }
+    }
+}
+
+fn queue_key(key: &str) -> Option<MessageQueue> {
+    if key.starts_with('{') { serde_json::from_str(key).ok() } else { None }
+}
+
+/// The bytes of a body.
+pub(super) fn to_vec(value: &Value) -> Vec<u8> {
+    json::to_vec(&Keyed(value))
+}
 
 /// The object in a body.
 pub(super) fn object(body: &[u8]) -> Result<Value, Refusal> {

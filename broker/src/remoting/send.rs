@@ -2,6 +2,7 @@
 
 use super::codes;
 use super::front::{Inner, Own, busy, peer_of};
+use super::peers::{PeerConn, id_of};
 use super::refusal::Refusal;
 use crate::service::send::{Send, SendError};
 use crate::service::send_back::{Back, BackError};
@@ -9,10 +10,11 @@ use crate::service::traffic::Arrived;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rmq_delivery::retry::SendBack;
+use rmq_model::name::is_retry_topic;
 use rmq_net::{Connection, Reply, Request};
 use rmq_record::OffsetId;
 use rmq_remoting::code::{request, response};
-use rmq_remoting::header::{ConsumerSendMsgBack, SendMessage};
+use rmq_remoting::header::{ConsumerSendMsgBack, HeaderError, SendMessage};
 use rmq_remoting::{Command, ExtFields};
 use rmq_store::{OneOrMany, Put, PutDone, PutError, PutGroup, PutOk, PutResult, PutStatus};
 use std::fmt::Write as _;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A send that waits for the log.
+#[derive(Debug)]
 struct Pending {
     reply: Reply,
     code: i32,
@@ -42,20 +45,45 @@ impl<'a> Collected<'a> {
         Self { inner, began, expected, puts: Vec::new(), pending: Vec::new() }
     }
 
-    /// Checks a send. What is refused is answered at once.
-    pub(super) fn add(&mut self, conn: &Connection, request: Request) {
+    /// Takes a send. One that may make a topic goes another way: the topic must be on disk before
+    /// a message in it is acknowledged.
+    pub(super) fn add(&mut self, conn: &Arc<Connection>, request: Request) {
         let Request { command, reply } = request;
+        match SendMessage::from_code(command.code, &command.ext) {
+            Ok(header) if makes_topic(self.inner, &header.topic) => {
+                let (inner, conn, began) = (Arc::clone(self.inner), Arc::clone(conn), self.began);
+                self.inner.jobs.run(Box::new(move |admitted| {
+                    if !admitted {
+                        return refuse(&inner, reply, command.code, busy(), began);
+                    }
+                    let mut alone = Collected::new(&inner, began, 1);
+                    alone.accept(&conn, &command, Ok(header), reply);
+                    if let Err(error) = inner.broker.topics.save() {
+                        tracing::error!(%error, "the topic table cannot be written");
+                    }
+                    alone.put(&conn);
+                }));
+            }
+            header => self.accept(conn, &command, header, reply),
+        }
+    }
+
+    /// Checks a send. What is refused is answered at once.
+    fn accept(
+        &mut self,
+        conn: &Connection,
+        command: &Command,
+        header: Result<SendMessage, HeaderError>,
+        reply: Reply,
+    ) {
         let code = command.code;
         let now = self.inner.broker.now();
-        let accepted =
-            SendMessage::from_code(code, &command.ext).map_err(Refusal::from).and_then(|header| {
-                let send = send_of(&header, code, &command.body);
-                let peer = peer_of(conn, &command);
-                self.inner
-                    .broker
-                    .accept(now, &peer, &send)
-                    .map_err(|error| refusal_of(error, send.batch))
-            });
+        let accepted = header.map_err(Refusal::from).and_then(|header| {
+            let send = send_of(&header, code, &command.body);
+            let peer = peer_of(conn, command);
+            let accepted = self.inner.broker.accept(now, &peer, &send);
+            accepted.map_err(|error| refusal_of(error, send.batch))
+        });
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(refusal) => {
@@ -80,17 +108,24 @@ impl<'a> Collected<'a> {
     }
 
     /// Hands all of them to the log.
-    pub(super) fn put(self) {
+    pub(super) fn put(self, conn: &Connection) {
         if self.puts.is_empty() {
             return;
         }
+        // A connection that has requests is open until its task says otherwise.
+        let Some(peer) = self.inner.peers.peer(id_of(conn)) else { return };
         let inner = Arc::clone(self.inner);
         let sent = Arc::new(Sent { inner, began: self.began, pending: Mutex::new(self.pending) });
-        let done: Arc<dyn PutDone> = Arc::clone(&sent) as Arc<dyn PutDone>;
+        let done: Arc<dyn PutDone> = Arc::new(Handover { sent: Arc::clone(&sent), peer });
         if let Err(refused) = self.inner.broker.store.put(PutGroup { puts: self.puts, done }) {
             sent.refuse(&refused, &busy());
         }
     }
+}
+
+/// Whether a send may make a topic: its own, or the dead letters of a consumer that resends.
+fn makes_topic(inner: &Inner, topic: &str) -> bool {
+    inner.broker.topics.get(topic).is_none() || is_retry_topic(topic)
 }
 
 fn send_of<'a>(header: &'a SendMessage, code: i32, body: &Bytes) -> Send<'a> {
@@ -134,7 +169,8 @@ fn refuse(inner: &Inner, reply: Reply, code: i32, mut refusal: Refusal, began: D
     reply.send(refusal.into_command());
 }
 
-/// The completion of a group of sends.
+/// A group of sends that waits for the log.
+#[derive(Debug)]
 struct Sent {
     inner: Arc<Inner>,
     began: Duration,
@@ -158,12 +194,40 @@ impl Sent {
     }
 }
 
-impl PutDone for Sent {
+/// Hands results from the log's thread to the connection's task, which has the answers to write
+/// anyway: the thread that everybody waits for encodes nothing.
+struct Handover {
+    sent: Arc<Sent>,
+    peer: Arc<PeerConn>,
+}
+
+impl PutDone for Handover {
     fn done(&self, results: &mut Vec<PutResult>) {
+        let results = results.drain(..).collect();
+        self.peer.complete(Completed { sent: Arc::clone(&self.sent), results });
+    }
+}
+
+/// Sends that the log is done with.
+#[derive(Debug)]
+pub(super) struct Completed {
+    sent: Arc<Sent>,
+    results: Vec<PutResult>,
+}
+
+impl Completed {
+    /// Answers all of them.
+    pub(super) fn answer(self) {
+        self.sent.answer(self.results);
+    }
+}
+
+impl Sent {
+    fn answer(&self, results: Vec<PutResult>) {
         let mut stored: Vec<Arrived> = Vec::new();
         let mut answered: Vec<(i32, i32, u32)> = Vec::new();
         let mut text = String::with_capacity(64);
-        for (token, result) in results.drain(..) {
+        for (token, result) in results {
             let Some(pending) = self.take(token) else { continue };
             let Pending { reply, code, queue, uniq_key, arrived } = pending;
             let answer = match result {

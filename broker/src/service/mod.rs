@@ -323,13 +323,13 @@ impl Broker {
         if self.offsets.lock().take_dirty() {
             self.offsets_file.touch();
         }
-        self.offsets_file.save(|| {
-            let offsets = self.offsets.lock();
-            let picture =
-                StoredOffsets { data_version: offsets.version(), offset_table: offsets.table() };
-            drop(offsets);
-            tables::pretty(&picture)
-        })
+        self.offsets_file.save(|| tables::pretty(&self.stored_offsets()))
+    }
+
+    /// Offsets as they go to the file and to replicas.
+    pub fn stored_offsets(&self) -> StoredOffsets {
+        let offsets = self.offsets.lock();
+        StoredOffsets { data_version: offsets.version(), offset_table: offsets.table() }
     }
 
     /// Writes `delayOffset.json` if the levels moved.

@@ -82,6 +82,10 @@ impl Broker {
                 (self.dead_letter_topic(now, topic)?, 0, *reconsume_times, Kind::Normal)
             }
         };
+        // The topics made above must be on disk before the message is acknowledged.
+        if let Err(error) = self.topics.save() {
+            tracing::error!(%error, "the topic table cannot be written");
+        }
         self.traffic.sent_back(now, original.topic, back.group);
         let message = Message {
             topic: Arc::clone(&topic.topic_name),

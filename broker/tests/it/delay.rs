@@ -10,7 +10,7 @@ fn await_message(wire: &mut Wire, topic: &str, offset: &str) -> rmq_remoting::Co
         let answer = wire.call(11, &pull("G", topic, "0", offset, "6", "*"), b"");
         match answer.code {
             0 => return answer,
-            19 | 20 | 17 => {}
+            19 | 20 => {}
             code => panic!("{code}: {:?}", answer.remark),
         }
     }

@@ -4,6 +4,7 @@
 mod clients;
 mod consume;
 mod delay;
+mod inspect;
 mod produce;
 mod restart;
 mod topics;

@@ -62,6 +62,10 @@ impl World {
         self.running().fast_addr()
     }
 
+    pub(crate) fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.running().metrics_addr()
+    }
+
     pub(crate) fn wire(&self) -> Wire {
         Wire::connect(self.addr())
     }

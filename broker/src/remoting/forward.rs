@@ -1,0 +1,223 @@
+//! What a broker asks of clients for others: 222 with 220, 223 with 221, 307 and 309.
+
+use super::clients::with_json;
+use super::front::{Answer, Call, Inner, Own};
+use super::inspect::{by_queue, queue};
+use super::json as members;
+use super::refusal::Refusal;
+use crate::service::reset::ResetAsk;
+use bytes::Bytes;
+use rmq_delivery::clients::Member;
+use rmq_model::peer::{Language, ProtocolVersion};
+use rmq_net::RequestError;
+use rmq_record::OffsetId;
+use rmq_remoting::code::{request, response};
+use rmq_remoting::header::{
+    ConsumeMessageDirectly, GetClientStatus, GetConsumerRunningInfo, GetConsumerStatus,
+    ResetClientOffset, ResetOffset,
+};
+use rmq_remoting::{Command, json};
+use serde_json::{Map, Value, json as value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a client may take.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long each of many clients may take.
+const EACH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Moves a group: on the broker, or by telling its clients when that is switched off.
+pub(super) fn reset_offset(call: &Call<'_>) -> Answer {
+    let header: ResetOffset = call.command.decode()?;
+    let ask = ResetAsk {
+        topic: &header.topic,
+        group: &header.group,
+        time: header.timestamp,
+        queue: header.queue_id,
+        offset: header.offset,
+        force: header.is_force,
+    };
+    let broker = call.broker();
+    let topic: Arc<str> = header.topic.to_arc();
+    let table = |targets: &BTreeMap<i32, i64>| {
+        let entry = |(id, offset): (&i32, &i64)| (queue(broker, &topic, *id), value!(offset));
+        value!({"offsetTable": by_queue(targets.iter().map(entry))})
+    };
+    if broker.settings().use_server_side_reset_offset {
+        return Ok(with_json(&table(&broker.reset_on_broker(&ask)?)));
+    }
+    let targets = broker.reset_targets(&ask)?;
+    let members = broker.consumers(&header.group);
+    if members.is_empty() {
+        let remark =
+            format!("Consumer not online, so can not reset offset, Group: {}", header.group);
+        return Err(Refusal::new(response::CONSUMER_NOT_ONLINE, remark));
+    }
+    let for_java = table(&targets);
+    let name = &broker.config.settings.broker_name;
+    let list: Vec<Value> = targets
+        .iter()
+        .map(|(id, offset)| {
+            value!({"brokerName": name, "offset": offset, "queueId": id, "topic": topic})
+        })
+        .collect();
+    let for_cpp = value!({"offsetTable": list});
+    let fields = ResetClientOffset {
+        topic: header.topic.clone(),
+        group: header.group.clone(),
+        timestamp: header.timestamp,
+        is_force: header.is_force,
+        queue_id: None,
+        offset: None,
+    };
+    for member in &members {
+        if member.client.version < ProtocolVersion::V3_0_7_SNAPSHOT {
+            let remark = format!("the client {} is too old to be reset", member.client.client_id);
+            return Err(Refusal::internal(remark));
+        }
+        let body = if member.client.language == Language::Cpp { &for_cpp } else { &for_java };
+        if let Some(conn) = call.inner.peers.get(member.conn) {
+            let push = Command::oneway(request::RESET_CONSUMER_CLIENT_OFFSET)
+                .with_header(&fields)
+                .with_body(members::to_vec(body));
+            conn.oneway(push);
+        }
+    }
+    Ok(with_json(&for_java))
+}
+
+/// Collects from clients where they are.
+pub(super) fn consumer_status(own: Own) {
+    let Own { inner, command, back, .. } = own;
+    let tasks = inner.tasks.clone();
+    tasks.spawn("consumer status", |_stop| async move {
+        let answer = status(&inner, &command).await;
+        back.answer(answer);
+        Ok(())
+    });
+}
+
+async fn status(inner: &Arc<Inner>, command: &Command) -> Answer {
+    let header: GetConsumerStatus = command.decode()?;
+    let only = header.client_addr.as_deref().filter(|client| !client.is_empty());
+    let members = inner.broker.consumers(&header.group);
+    if members.is_empty() {
+        let remark = format!("No Any Consumer online in the consumer group: [{}]", header.group);
+        return Err(Refusal::new(response::CONSUMER_NOT_ONLINE, remark));
+    }
+    let mut table = Map::new();
+    for member in members {
+        let id = &member.client.client_id;
+        if only.is_some_and(|only| only != &**id) {
+            continue;
+        }
+        let Some(conn) = inner.peers.get(member.conn) else { continue };
+        let ask = Command::request(request::GET_CONSUMER_STATUS_FROM_CLIENT).with_header(
+            &GetClientStatus {
+                topic: header.topic.clone(),
+                group: header.group.clone(),
+                client_addr: None,
+            },
+        );
+        // A client that does not answer is left out, as the reference does.
+        if let Ok(answer) = conn.request(ask, EACH_TIMEOUT).await
+            && answer.code == response::SUCCESS
+            && let Ok(body) = json::to_value(&answer.body)
+            && let Some(queues) = body.get("messageQueueTable")
+        {
+            table.insert(id.to_string(), queues.clone());
+        }
+    }
+    Ok(with_json(&value!({"consumerTable": table})))
+}
+
+/// Asks a consumer how it is.
+pub(super) fn running_info(own: Own) {
+    let Own { inner, command, back, .. } = own;
+    let tasks = inner.tasks.clone();
+    tasks.spawn("running info", |_stop| async move {
+        let answer = async {
+            let header: GetConsumerRunningInfo = command.decode()?;
+            let member = member(&inner, &header.consumer_group, Some(&header.client_id))?;
+            forward(&inner, &member, command).await
+        };
+        back.answer(answer.await);
+        Ok(())
+    });
+}
+
+/// Has a consumer consume a message now.
+pub(super) fn consume_directly(own: Own) {
+    let Own { inner, command, back, .. } = own;
+    let tasks = inner.tasks.clone();
+    tasks.spawn("direct consumption", |_stop| async move {
+        let answer = directly(&inner, &command).await;
+        back.answer(answer);
+        Ok(())
+    });
+}
+
+async fn directly(inner: &Arc<Inner>, command: &Command) -> Answer {
+    let mut header: ConsumeMessageDirectly = command.decode()?;
+    let client = header.client_id.as_deref().filter(|client| !client.is_empty());
+    let member = member(inner, &header.consumer_group, client)?;
+    let id = header.msg_id.as_deref().unwrap_or_default();
+    let id: OffsetId = id
+        .parse()
+        .map_err(|_error| Refusal::internal(format!("{id:?} is not the offset id of a message")))?;
+    let broker = Arc::clone(&inner.broker);
+    let record: Option<Bytes> =
+        tokio::task::spawn_blocking(move || broker.record_at(id.offset.to_wire()))
+            .await
+            .map_err(|error| Refusal::internal(error.to_string()))?;
+    let Some(record) = record else {
+        return Err(Refusal::internal(format!("no message at {}", id.offset)));
+    };
+    let topic = header.topic.as_deref().unwrap_or_default();
+    header.broker_name = Some((&inner.broker.config.settings.broker_name).into());
+    header.topic_sys_flag = inner.broker.topics.get(topic).map(|topic| topic.topic_sys_flag);
+    header.group_sys_flag =
+        inner.broker.groups.get(&header.consumer_group).map(|group| group.group_sys_flag);
+    let ask =
+        Command::request(request::CONSUME_MESSAGE_DIRECTLY).with_header(&header).with_body(record);
+    forward(inner, &member, ask).await
+}
+
+/// The consumer `client` of a group, or any of it.
+fn member(inner: &Inner, group: &str, client: Option<&str>) -> Result<Member, Refusal> {
+    let found = match client {
+        Some(client) => inner.broker.consumer(group, client),
+        None => inner.broker.consumers(group).into_iter().next(),
+    };
+    let client = client.unwrap_or_default();
+    let member = found.ok_or_else(|| {
+        Refusal::internal(format!("The Consumer <{group}> <{client}> not online"))
+    })?;
+    if member.client.version < ProtocolVersion::V3_1_8_SNAPSHOT {
+        let remark = format!("The Consumer <{group}> <{client}> is too old for this");
+        return Err(Refusal::internal(remark));
+    }
+    Ok(member)
+}
+
+/// Sends a request on to a client and its answer back.
+async fn forward(inner: &Arc<Inner>, member: &Member, mut ask: Command) -> Answer {
+    let client = &member.client.client_id;
+    let Some(conn) = inner.peers.get(member.conn) else {
+        return Err(Refusal::internal(format!("the connection of {client} is closed")));
+    };
+    ask.flag = 0;
+    match conn.request(ask, CLIENT_TIMEOUT).await {
+        Ok(answer) => {
+            let mut relayed = Command::response(answer.code).with_body(answer.body);
+            relayed.remark = answer.remark;
+            Ok(relayed)
+        }
+        Err(RequestError::Timeout { .. }) => {
+            let remark = format!("consumer {client} did not answer within 10 s");
+            Err(Refusal::new(response::CONSUME_MSG_TIMEOUT, remark))
+        }
+        Err(error) => Err(Refusal::internal(error.to_string())),
+    }
+}
