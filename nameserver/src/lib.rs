@@ -110,7 +110,7 @@ pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> anyhow::
         }
     });
     let health = http_addr.map(tracing::field::display);
-    info!(address = %addr, health, "The Name Server boot success. serializeType=JSON");
+    info!(address = %addr, health, "name server accepts requests");
     Ok(Running { addr, http_addr, server, tasks })
 }
 
