@@ -2,6 +2,7 @@
 
 mod bench;
 mod layers;
+mod picture;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,8 @@ enum Chore {
     Layers,
     /// Measure this broker and the Java one in turns and write docs/benchmarks.md
     BenchVsJava(bench::Args),
+    /// Draw a terminal's text from standard input as the README's picture
+    Picture(picture::Args),
     /// Run the tests
     Test(test::Args),
 }
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Layers => layers::run(),
         Chore::BenchVsJava(args) => bench::run(&args),
+        Chore::Picture(args) => picture::run(&args),
         Chore::Test(args) => test::run(&args),
     };
     match done {
