@@ -13,13 +13,13 @@ pub(crate) struct Refusal {
     pub(crate) code: i32,
     /// Text for a person.
     pub(crate) remark: String,
-    /// Header fields that clients read with this code.
-    pub(crate) ext: ExtFields,
+    /// Header fields that clients read with this code; in a box, so that results stay small.
+    pub(crate) ext: Box<ExtFields>,
 }
 
 impl Refusal {
     pub(crate) fn new(code: i32, remark: impl Into<String>) -> Self {
-        Self { code, remark: remark.into(), ext: ExtFields::new() }
+        Self { code, remark: remark.into(), ext: Box::default() }
     }
 
     /// Code 1.
@@ -38,7 +38,7 @@ impl Refusal {
         if !self.remark.is_empty() {
             command = command.with_remark(self.remark);
         }
-        command.ext = self.ext;
+        command.ext = *self.ext;
         command
     }
 }

@@ -203,7 +203,7 @@ struct Handover {
 
 impl PutDone for Handover {
     fn done(&self, results: &mut Vec<PutResult>) {
-        let results = results.drain(..).collect();
+        let results = std::mem::take(results);
         self.peer.complete(Completed { sent: Arc::clone(&self.sent), results });
     }
 }
