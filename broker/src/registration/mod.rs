@@ -51,6 +51,17 @@ pub struct Timing {
     pub timeout: Duration,
 }
 
+/// What name servers say about a topic.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// The answer to 105.
+    Known(Value),
+    /// They do not know the topic.
+    None,
+    /// None of them answered.
+    Unknown,
+}
+
 /// Why a name server was not told.
 #[derive(Debug, thiserror::Error)]
 enum TellError {
@@ -314,20 +325,24 @@ impl Registrar {
     }
 
     /// The route of a topic, from any name server that answers.
-    pub async fn route(&self, topic: &str) -> Option<Value> {
+    pub async fn route(&self, topic: &str) -> Route {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         for conn in links.into_iter().filter(|conn| !conn.is_closed()) {
             let ask = Command::request(request::GET_ROUTEINFO_BY_TOPIC)
                 .with_ext("topic", topic.to_owned())
                 .with_ext("acceptStandardJsonOnly", "true");
-            if let Ok(answer) = conn.request(ask, ROUTE_TIMEOUT).await
-                && answer.code == response::SUCCESS
-                && let Ok(route) = json::to_value(&answer.body)
-            {
-                return Some(route);
+            let Ok(answer) = conn.request(ask, ROUTE_TIMEOUT).await else { continue };
+            match answer.code {
+                response::SUCCESS => {
+                    if let Ok(route) = json::to_value(&answer.body) {
+                        return Route::Known(route);
+                    }
+                }
+                response::TOPIC_NOT_EXIST => return Route::None,
+                _ => {}
             }
         }
-        None
+        Route::Unknown
     }
 
     /// Takes the broker out of all name servers; each has a moment to answer.

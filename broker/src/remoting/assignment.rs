@@ -4,6 +4,7 @@ use super::clients::{MESSAGE_MODELS, with_json};
 use super::front::{Answer, Call, Own};
 use super::json;
 use super::refusal::Refusal;
+use crate::registration::Route;
 use crate::service::clients::{Strategy, share};
 use crate::service::tables::RequestMode;
 use rmq_model::MessageQueue;
@@ -39,9 +40,12 @@ async fn assign(inner: &Arc<super::front::Inner>, command: &Command) -> Answer {
         }
     };
     let mut queues = match inner.registrar.route(&topic).await {
-        Some(route) => queues_of(&topic, &route),
-        None if inner.broker.config.name_servers.is_empty() => inner.broker.own_queues(&topic),
-        None => {
+        Route::Known(route) => queues_of(&topic, &route),
+        Route::None => return Ok(with_json(&value!({}))),
+        Route::Unknown if inner.broker.config.name_servers.is_empty() => {
+            inner.broker.own_queues(&topic)
+        }
+        Route::Unknown => {
             let remark = format!("the route of topic {topic} is not known here");
             return Err(Refusal::internal(remark));
         }

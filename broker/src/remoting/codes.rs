@@ -63,7 +63,7 @@ fn send(error: &SendError) -> i32 {
         SendError::Batch(_) => response::MESSAGE_ILLEGAL,
         SendError::Store(error) => put(error),
         SendError::Busy => response::SYSTEM_BUSY,
-        SendError::Topic { .. } => response::SYSTEM_ERROR,
+        SendError::Topic { .. } | SendError::DelayLevel { .. } => response::SYSTEM_ERROR,
     }
 }
 
@@ -162,7 +162,9 @@ fn reset(error: &ResetError) -> i32 {
     match error {
         ResetError::TopicNotExist { .. } => response::TOPIC_NOT_EXIST,
         ResetError::GroupNotExist { .. } => response::SUBSCRIPTION_GROUP_NOT_EXIST,
-        ResetError::Queue { .. } | ResetError::Search { .. } => response::SYSTEM_ERROR,
+        ResetError::Queue { .. } | ResetError::Range { .. } | ResetError::Search { .. } => {
+            response::SYSTEM_ERROR
+        }
     }
 }
 
@@ -262,6 +264,7 @@ mod tests {
             (SendError::Topic { topic: text(), source: AutoCreateError::Full { max: 1 } }, 1),
             (SendError::DeadLetterTopic(TopicError::Full { max: 1 }), 1),
             (SendError::DeadLetterTopic(TopicError::Name(name())), 29),
+            (SendError::DelayLevel { text: text() }, 1),
             (SendError::Busy, 2),
         ] {
             assert_eq!(Refusal::from(error).code, code);
@@ -340,6 +343,7 @@ mod tests {
             (ResetError::TopicNotExist { topic: text() }, 17),
             (ResetError::GroupNotExist { group: text() }, 26),
             (ResetError::Queue { topic: text(), queue: 1 }, 1),
+            (ResetError::Range { offset: 9, min: 0, max: 5 }, 1),
             (ResetError::Search { queue: 1, source: io::Error::other("x") }, 1),
         ] {
             assert_eq!(Refusal::from(error).code, code);

@@ -97,8 +97,7 @@ impl Inner {
         times: u32,
     ) {
         let elapsed = self.broker.clock.monotonic().saturating_sub(began);
-        let ms = elapsed.as_secs_f64() * 1_000.0;
-        self.broker.traffic.answered(request, response, waited, ms, times);
+        self.broker.traffic.answered(request, response, waited, elapsed, times);
     }
 }
 

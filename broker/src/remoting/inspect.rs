@@ -53,6 +53,8 @@ pub(super) fn handler(code: i32) -> Option<Handler> {
         request::DELETE_EXPIRED_COMMITLOG => Blocking(status::clean_log),
         request::GET_ALL_CONSUMER_OFFSET => Blocking(status::all_offsets),
         request::GET_ALL_DELAY_OFFSET => Inline(status::all_delays),
+        request::GET_BROKER_HA_STATUS => Inline(status::ha_status),
+        request::GET_BROKER_EPOCH_CACHE => Inline(status::epochs),
         _ => return None,
     })
 }

@@ -67,6 +67,10 @@ fn runtime_table(broker: &Broker) -> BTreeMap<String, String> {
     put("putMessageSizeTotal", broker.traffic.put_bytes().to_string());
     let average = broker.traffic.put_bytes().checked_div(totals.put).unwrap_or(0);
     put("putMessageAverageSize", average.to_string());
+    let latency = broker.traffic.put_latency();
+    put("putLatency99", latency.percentile(99.0).to_string());
+    put("putLatency999", latency.percentile(99.9).to_string());
+    put("putMessageDistributeTime", latency.to_string());
 
     put("sendThreadPoolQueueSize", status.inbox_puts.to_string());
     for pool in ["pull", "query", "litePull", "ack"] {
@@ -87,7 +91,6 @@ fn runtime_table(broker: &Broker) -> BTreeMap<String, String> {
         "getMessageEntireTimeMax",
         "dispatchMaxBuffer",
         "remainTransientStoreBufferNumbs",
-        "remainHowManyDataToCommit",
         "timerReadBehind",
         "timerOffsetBehind",
         "timerCongestNum",
@@ -114,6 +117,21 @@ fn runtime_table(broker: &Broker) -> BTreeMap<String, String> {
         put(&format!("scheduleMessageOffset_{level}"), format!("{delivered},{end}"));
     }
     table
+}
+
+/// Replication as it stands: a master alone (907).
+pub(super) fn ha_status(call: &Call<'_>) -> Answer {
+    Ok(with_json(&value!({
+        "haConnectionInfo": [],
+        "inSyncSlaveNums": 0,
+        "master": true,
+        "masterCommitLogMaxOffset": call.broker().store.status().log_max.to_wire(),
+    })))
+}
+
+/// Epochs exist only under a controller (1007).
+pub(super) fn epochs(_call: &Call<'_>) -> Answer {
+    Err(Refusal::internal("this broker is not in controller mode, so it has no epochs"))
 }
 
 /// `[ 0 days, 1 hours, 2 minutes, 3 seconds ]`

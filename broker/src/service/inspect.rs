@@ -62,7 +62,7 @@ pub struct QueueEntry {
     pub size: u32,
     /// What the queue filters by.
     pub tags_code: i64,
-    /// Whether the group's filter wants it.
+    /// Whether the filter of the group that was named wants it.
     pub wanted: bool,
 }
 
@@ -253,7 +253,7 @@ impl Broker {
             log_offset: unit.log_offset.0,
             size: unit.bytes,
             tags_code: unit.tags_code,
-            wanted: filter.as_ref().is_none_or(|filter| filter.accepts(unit.tags_code)),
+            wanted: filter.as_ref().is_some_and(|filter| filter.accepts(unit.tags_code)),
         };
         units.into_iter().map(entry).collect()
     }

@@ -70,7 +70,7 @@ impl Broker {
         offset: Option<i64>,
     ) -> Result<Committed, CommitError> {
         let now = self.now();
-        if self.groups.find(now, group).is_none() {
+        if self.groups.get(group).is_none() {
             return Err(CommitError::GroupNotExist { group: group.to_owned() });
         }
         if self.topics.get(topic).is_none() {

@@ -412,7 +412,7 @@ fn status_of(status: rmq_store::ReadStatus) -> ReadStatus {
         Store::OffsetOverflowBadly => ReadStatus::OffsetOverflowBadly,
         Store::OffsetOverflowOne => ReadStatus::OffsetOverflowOne,
         Store::OffsetTooSmall => ReadStatus::OffsetTooSmall,
-        Store::NoMatchedLogicQueue => ReadStatus::NoMatchedLogicQueue,
-        Store::NoMessageInQueue => ReadStatus::NoMessageInQueue,
+        // The topic has the queue, it only never had a message.
+        Store::NoMatchedLogicQueue | Store::NoMessageInQueue => ReadStatus::NoMessageInQueue,
     }
 }

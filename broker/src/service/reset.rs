@@ -49,6 +49,16 @@ pub enum ResetError {
         queue: i32,
     },
     /// Response code 1.
+    #[error("target offset {offset} not in consume queue range [{min}-{max}]")]
+    Range {
+        /// As asked.
+        offset: i64,
+        /// First offset of the queue.
+        min: i64,
+        /// Offset after the last.
+        max: i64,
+    },
+    /// Response code 1.
     #[error("the offset of queue {queue} cannot be found")]
     Search {
         /// Queue.
@@ -68,7 +78,7 @@ impl Broker {
         let Some(topic) = self.topics.get(ask.topic) else {
             return Err(ResetError::TopicNotExist { topic: ask.topic.to_owned() });
         };
-        if self.groups.find(self.now(), ask.group).is_none() {
+        if self.groups.get(ask.group).is_none() {
             return Err(ResetError::GroupNotExist { group: ask.group.to_owned() });
         }
         let all = 0..topic.read_queue_nums;
@@ -84,6 +94,11 @@ impl Broker {
         for queue in queues {
             let number = queue_number(queue);
             let offset = if 0 <= ask.queue && 0 <= ask.offset {
+                let (min, max) =
+                    (self.min_offset(ask.topic, queue), self.max_offset(ask.topic, queue));
+                if !(min..=max).contains(&ask.offset) {
+                    return Err(ResetError::Range { offset: ask.offset, min, max });
+                }
                 ask.offset
             } else if ask.time < 0 {
                 self.max_offset(ask.topic, queue).max(0)

@@ -81,6 +81,12 @@ pub enum SendError {
     /// The dead-letter topic cannot be made.
     #[error(transparent)]
     DeadLetterTopic(#[from] TopicError),
+    /// The delay level is no number. Storing the message as if it had none would deliver it early.
+    #[error("the property DELAY is not a number: {text:?}")]
+    DelayLevel {
+        /// As given, at most 40 characters.
+        text: String,
+    },
     /// The body of a batch cannot be read.
     #[error("the batch cannot be read: {0}")]
     Batch(#[from] batch::BatchError),
@@ -122,6 +128,9 @@ impl Broker {
         let queue = send::check_topic(&facts, &topic, &parts, self.next_turn())?;
         if send.batch {
             return self.accept_batch(peer, send, &topic, queue, &properties);
+        }
+        if let Some(level) = properties.delay.filter(|level| level.trim().parse::<i32>().is_err()) {
+            return Err(SendError::DelayLevel { text: level.chars().take(40).collect() });
         }
         let kind = send::classify(&properties, send.reconsume_times, false)?;
         let resend = self.resend(now, peer, send)?;

@@ -7,9 +7,11 @@ use rmq_delivery::stats::{Count, Rates, Stats};
 use rmq_host::metrics::{Counter, Describe, Family, Histogram, Registry};
 use rmq_model::Millis;
 use rmq_model::name::{is_dlq_topic, is_retry_topic, is_system_group, is_system_topic};
+use rmq_remoting::code::request;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 const SIZE_BOUNDS: &[f64] = &[1_024.0, 4_096.0, 524_288.0, 1_048_576.0, 2_097_152.0, 4_194_304.0];
 const LATENCY_BOUNDS: &[f64] = &[1.0, 3.0, 5.0, 7.0, 10.0, 100.0, 1_000.0, 2_000.0, 3_000.0];
@@ -102,6 +104,81 @@ pub struct Traffic {
     latency: Family<Histogram>,
     put_failures: AtomicU64,
     put_bytes: AtomicU64,
+    put_latency: Mutex<Latencies>,
+}
+
+/// Longest time of each class of [`Latencies`], ms; the last has no end.
+const CLASSES: [u64; 12] = [0, 10, 50, 100, 200, 500, 1_000, 2_000, 3_000, 4_000, 5_000, 10_000];
+const CLASS_NAMES: [&str; 13] = [
+    "<=0ms",
+    "0~10ms",
+    "10~50ms",
+    "50~100ms",
+    "100~200ms",
+    "200~500ms",
+    "500ms~1s",
+    "1~2s",
+    "2~3s",
+    "3~4s",
+    "4~5s",
+    "5~10s",
+    "10s~",
+];
+
+/// How long sends took: in the classes that tools show, and finer for percentiles.
+#[derive(Clone, Debug)]
+pub struct Latencies {
+    classes: [u64; 13],
+    /// Number of sends by milliseconds; the last is that and above.
+    by_ms: Vec<u64>,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self { classes: [0; 13], by_ms: vec![0; 1_001] }
+    }
+}
+
+impl Latencies {
+    /// Whole milliseconds, as tools know them: less than one is none.
+    fn add(&mut self, ms: u64, times: u64) {
+        let class = CLASSES.partition_point(|longest| *longest < ms);
+        if let Some(count) = self.classes.get_mut(class) {
+            *count = count.saturating_add(times);
+        }
+        let last = self.by_ms.len().saturating_sub(1);
+        let at = usize::try_from(ms).unwrap_or(last).min(last);
+        if let Some(count) = self.by_ms.get_mut(at) {
+            *count = count.saturating_add(times);
+        }
+    }
+
+    /// Milliseconds within which `percent` of the sends were answered; 0 without any.
+    pub fn percentile(&self, percent: f64) -> usize {
+        let total: u64 = self.by_ms.iter().sum();
+        let mut seen = 0u64;
+        let wanted = |seen: u64| share(seen, total) >= percent / 100.0;
+        let found = self.by_ms.iter().position(|count| {
+            seen = seen.saturating_add(*count);
+            wanted(seen)
+        });
+        if total == 0 { 0 } else { found.unwrap_or(0) }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers to be looked at, far below 2^53")]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+/// `[<=0ms]:5 [0~10ms]:2 …`
+impl std::fmt::Display for Latencies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, count) in CLASS_NAMES.iter().zip(self.classes) {
+            write!(f, "[{name}]:{count} ")?;
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Traffic {
@@ -174,6 +251,7 @@ impl Traffic {
             handles: Mutex::default(),
             put_failures: AtomicU64::new(0),
             put_bytes: AtomicU64::new(0),
+            put_latency: Mutex::default(),
             registry,
         }
     }
@@ -262,7 +340,21 @@ impl Traffic {
     }
 
     /// Requests of one code were answered. Codes are those of the protocol, a bounded set.
-    pub fn answered(&self, request: i32, response: i32, waited: bool, ms: f64, times: u32) {
+    pub fn answered(
+        &self,
+        request: i32,
+        response: i32,
+        waited: bool,
+        elapsed: Duration,
+        times: u32,
+    ) {
+        if matches!(
+            request,
+            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE
+        ) {
+            let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            self.put_latency.lock().add(ms, u64::from(times));
+        }
         let mut handles = self.handles.lock();
         let histogram = handles.latency.entry((request, response, waited)).or_insert_with(|| {
             let request = rmq_remoting::code::request_name(request).unwrap_or("unknown");
@@ -270,7 +362,7 @@ impl Traffic {
                 .map_or_else(|| "unknown".to_owned(), str::to_ascii_lowercase);
             self.latency.with(&["remoting", request, &response, flag(waited), "success"])
         });
-        histogram.observe_many(ms, times);
+        histogram.observe_many(elapsed.as_secs_f64() * 1_000.0, times);
     }
 
     /// Forgets a topic that was deleted.
@@ -328,6 +420,11 @@ impl Traffic {
         self.put_bytes.load(Ordering::Relaxed)
     }
 
+    /// How long sends took since the broker started.
+    pub fn put_latency(&self) -> Latencies {
+        self.put_latency.lock().clone()
+    }
+
     /// Once a second; `items` every ten seconds.
     pub fn sample(&self, now: Millis, items: bool) {
         self.rates.lock().sample(now, day_of(now));
@@ -345,4 +442,24 @@ pub fn flag(on: bool) -> &'static str {
 /// Number of the day. Days begin at midnight UTC, which is what servers are set to.
 fn day_of(now: Millis) -> i64 {
     now.div_euclid(86_400_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_are_counted_in_classes_and_percentiles() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.percentile(99.0), 0);
+        for (ms, times) in [(0, 97), (7, 2), (60, 1), (20_000, 1)] {
+            latencies.add(ms, times);
+        }
+        let text = latencies.to_string();
+        for part in ["[<=0ms]:97 ", "[0~10ms]:2 ", "[50~100ms]:1 ", "[10s~]:1 ", "[1~2s]:0 "] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert_eq!((latencies.percentile(50.0), latencies.percentile(99.0)), (0, 60));
+        assert_eq!(latencies.percentile(100.0), 1_000);
+    }
 }

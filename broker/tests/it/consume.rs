@@ -92,6 +92,8 @@ fn offsets_are_committed_queried_and_found_by_time() {
     assert_eq!(number(&wire.ok(14, &of, b""), "offset"), 0);
     let strict = [of[0], of[1], of[2], ("setZeroIfNotFound", "false")];
     assert_eq!(wire.call(14, &strict, b"").code, 22);
+    assert_eq!(wire.call(15, &[of[0], of[1], of[2], ("commitOffset", "2")], b"").code, 26);
+    wire.ok(200, &[], br#"{"groupName":"G"}"#);
     wire.ok(15, &[of[0], of[1], of[2], ("commitOffset", "2")], b"");
     assert_eq!(number(&wire.ok(14, &of, b""), "offset"), 2);
     assert_eq!(wire.call(15, &[of[0], of[1], of[2]], b"").code, 29);

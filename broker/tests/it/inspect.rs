@@ -148,6 +148,7 @@ fn a_group_that_is_reset_goes_on_from_there() {
     let one = body(&wire.ok(222, &reset("0", "0", "2"), b""));
     assert_eq!(one["offsetTable"][QUEUE_KEY], 2);
     assert_eq!(wire.call(222, &reset("0", "99", "2"), b"").code, 1);
+    assert_eq!(wire.call(222, &reset("0", "0", "2000"), b"").code, 1);
 
     wire.ok(314, &[("srcGroup", "G"), ("destGroup", "G2"), ("topic", "T")], b"");
     let cloned = [("consumerGroup", "G2"), of[1], of[2], ("setZeroIfNotFound", "false")];
@@ -162,6 +163,8 @@ fn a_reset_through_clients_reaches_them() {
     let mut wire = world.wire();
     wire.ok(310, &send_v2("T", "0", ""), b"x");
     let ask = [("topic", "T"), ("group", "G"), ("timestamp", "-1"), ("isForce", "true")];
+    assert_eq!(wire.call(222, &ask, b"").code, 26);
+    wire.ok(200, &[], br#"{"groupName":"G"}"#);
     assert_eq!(wire.call(222, &ask, b"").code, 206);
     wire.ok(34, &[], &heartbeat("a@1", "G", "T", 1));
     wire.ok(222, &ask, b"");

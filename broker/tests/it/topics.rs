@@ -54,6 +54,7 @@ fn topics_are_made_changed_shown_and_deleted() {
     wire.ok(18, &[], list.to_string().as_bytes());
     wire.ok(351, &[("topic", "L2")], b"");
 
+    wire.ok(200, &[], br#"{"groupName":"G"}"#);
     wire.ok(310, &send_v2("T", "0", ""), b"x");
     wire.ok(
         15,
