@@ -91,7 +91,6 @@ fn refused(error: StartError) -> Exit {
         StartError::Path { .. }
         | StartError::Bind(_)
         | StartError::Http(_)
-        | StartError::Config(_)
         | StartError::Interrupted(_) => EXIT_START,
     };
     Exit { code, message: format!("{:#}", anyhow::Error::from(error)) }

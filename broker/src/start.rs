@@ -1,6 +1,6 @@
 //! From a checked configuration to a running broker, and back.
 
-use crate::config::{Config, ConfigError, Settings, hours};
+use crate::config::{Config, Settings, hours};
 use crate::registration::{Announcement, Identity, Registrar, Tables, Timing};
 use crate::remoting::{Front, Jobs, Peers, World};
 use crate::service::tables::LoadError;
@@ -46,9 +46,6 @@ pub enum StartError {
     /// The port of metrics cannot be had.
     #[error(transparent)]
     Http(io::Error),
-    /// A setting that only shows now to be impossible.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// A thread of the start died.
     #[error("the start was interrupted: {0}")]
     Interrupted(String),
@@ -148,8 +145,9 @@ fn server_config(config: &Config) -> ServerConfig {
     }
 }
 
-/// Says of settings that name paths the store derives itself when they ask for others.
-fn check_paths(config: &Config) -> Result<(), ConfigError> {
+/// Warns of settings that name paths the store derives itself when they ask for others: the Java
+/// broker does not know these keys, so a file that has them means the derived paths.
+fn check_paths(config: &Config) {
     let settings = &config.settings;
     for (key, value, name) in [
         ("storePathConsumeQueue", &settings.store_path_consume_queue, "consumequeue"),
@@ -159,12 +157,10 @@ fn check_paths(config: &Config) -> Result<(), ConfigError> {
     ] {
         let derived = config.root().join(name);
         if derived != Path::new(&**value) {
-            let why = format!("only {} is possible, in storePathRootDir", derived.display());
-            let (key, value) = (key.to_owned(), value.to_string());
-            return Err(ConfigError::NotAvailable { key, value, why });
+            let used = derived.display();
+            tracing::warn!(key, %value, %used, "this path follows from storePathRootDir");
         }
     }
-    Ok(())
 }
 
 /// Opens the store and the ports and serves requests. Does not wait for name servers.
@@ -172,7 +168,7 @@ fn check_paths(config: &Config) -> Result<(), ConfigError> {
 /// # Errors
 /// [`StartError`] says what is in the way; nothing is left running then.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    check_paths(&config)?;
+    check_paths(&config);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

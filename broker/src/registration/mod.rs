@@ -80,6 +80,8 @@ pub struct Registrar {
     links: Mutex<HashMap<SocketAddr, Arc<Connection>>>,
     /// Grows when a name server has to be told something or a connection was lost.
     turn: watch::Sender<u64>,
+    /// The broker unregisters: nothing is told any more.
+    stopped: CancellationToken,
     /// The tables belong to the broker, which owns this.
     who: OnceLock<(Identity, Weak<dyn Tables>)>,
 }
@@ -121,6 +123,7 @@ impl Registrar {
             servers: Mutex::default(),
             links: Mutex::default(),
             turn: watch::Sender::new(0),
+            stopped: CancellationToken::new(),
             who: OnceLock::new(),
         }
     }
@@ -206,6 +209,7 @@ impl Registrar {
             wait = if unresolved { (wait * 2).min(RETRY_MAX) } else { timing.period };
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.stopped.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
             if !unresolved {
@@ -232,6 +236,7 @@ impl Registrar {
             let Some(due) = self.servers.lock().take(address) else { break };
             let told = tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.stopped.cancelled() => return,
                 told = self.tell(address, &due, timing.timeout) => told,
             };
             let wait = match told {
@@ -256,6 +261,7 @@ impl Registrar {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.stopped.cancelled() => return,
                 () = tokio::time::sleep(wait) => self.period_over(address, timing).await,
                 // Failures are retried in their own time, whatever changes meanwhile.
                 _ = turn.changed(), if well => {}
@@ -348,6 +354,8 @@ impl Registrar {
     /// Takes the broker out of all name servers; each has a moment to answer.
     pub async fn unregister(&self) {
         let Some((identity, _)) = self.who.get() else { return };
+        // First: a lost connection would have the broker registered again.
+        self.stopped.cancel();
         let links: Vec<_> = self.links.lock().drain().collect();
         for (address, conn) in links {
             if conn.is_closed() {

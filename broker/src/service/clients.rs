@@ -96,6 +96,20 @@ impl Broker {
             addr: peer.addr,
         });
         let mut notices = Vec::new();
+        let changed = self.register(peer, heartbeat, now, &client, &mut notices);
+        // What was registered before a refusal concerns the other members all the same.
+        self.notify(&notices);
+        changed
+    }
+
+    fn register(
+        &self,
+        peer: &Peer,
+        heartbeat: &Heartbeat,
+        now: Millis,
+        client: &Arc<ClientInfo>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<bool, RegisterError> {
         let mut changed = matches!(heartbeat.form, HeartbeatForm::V1);
         for (entry, unit_mode) in &heartbeat.consumers {
             let Some(config) = self.groups.find(now, &entry.group) else { continue };
@@ -105,21 +119,20 @@ impl Broker {
             changed |= self.clients.write().register_consumer(
                 now,
                 peer.conn,
-                &client,
+                client,
                 entry,
                 heartbeat.form,
                 notify,
                 PropertyFilter::Off,
-                &mut notices,
+                notices,
             )?;
         }
         if !heartbeat.producers.is_empty() {
             let mut clients = self.clients.write();
             for group in &heartbeat.producers {
-                clients.register_producer(now, peer.conn, &client, group)?;
+                clients.register_producer(now, peer.conn, client, group)?;
             }
         }
-        self.notify(&notices);
         Ok(changed)
     }
 

@@ -8,6 +8,7 @@ use rmq_model::{LogOffset, Millis};
 use rmq_record::layout::Check;
 use rmq_record::{Message, RecordView};
 use rmq_store::{OneOrMany, Prepared, Put, PutDone, PutGroup, PutResult, UnitView};
+use std::io;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -99,18 +100,28 @@ impl Broker {
     ) {
         let mut puts = Vec::with_capacity(deliver.len());
         let mut given_up = Vec::new();
+        let mut unread = Vec::new();
         for delivery in deliver {
             let token = u64::try_from(delivery.offset).unwrap_or(0);
             let unit = units.iter().find(|unit| unit.queue_offset == token);
-            match unit.and_then(|unit| self.delivered_copy(unit.log_offset)) {
-                Some(prepared) => {
+            match unit.map_or(Ok(None), |unit| self.delivered_copy(unit.log_offset)) {
+                Ok(Some(prepared)) => {
                     let messages = OneOrMany::One(prepared);
-                    puts.push(Put { token, messages, wait: false });
+                    // Progress must not be saved ahead of what it says was delivered.
+                    puts.push(Put { token, messages, wait: true });
                 }
-                None => given_up.push(*delivery),
+                Ok(None) => given_up.push(*delivery),
+                Err(error) => {
+                    let offset = delivery.offset;
+                    tracing::warn!(level, offset, %error, "cannot read a delayed message");
+                    unread.push(*delivery);
+                }
             }
         }
         let now = self.now();
+        for delivery in unread {
+            self.scheduler.lock().delivered(now, delivery, false);
+        }
         for delivery in given_up {
             tracing::warn!(
                 level,
@@ -133,10 +144,14 @@ impl Broker {
     }
 
     /// The message as its consumers see it; `None` for what is gone or can never be stored.
-    fn delivered_copy(&self, at: LogOffset) -> Option<Prepared> {
-        let bytes: Bytes = self.record_at(at.to_wire())?;
+    fn delivered_copy(&self, at: LogOffset) -> io::Result<Option<Prepared>> {
+        let Some(bytes) = self.store.record_at(at)? else { return Ok(None) };
+        Ok(self.copy_of(&bytes, at))
+    }
+
+    fn copy_of(&self, bytes: &Bytes, at: LogOffset) -> Option<Prepared> {
         let check = Check { body_crc: false, at: Some(at) };
-        let record = RecordView::decode(&bytes, check).ok()?;
+        let record = RecordView::decode(bytes, check).ok()?;
         let to = delay::destination(record.properties)?;
         let topic = self.topics.get(to.topic);
         let message = Message {

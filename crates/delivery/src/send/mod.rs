@@ -2,7 +2,7 @@
 //!
 //! A send is checked in two halves, because between them the topic is looked up or made:
 //! [`check_arrival`], then `Topics::for_send`, then [`check_topic`]. [`classify`] finds what kind
-//! of message it is, [`check_retry`] redirects resends of consumers, [`properties`] writes the
+//! of message it is, [`check_retry`] redirects resends of consumers, `properties` writes the
 //! text that is stored.
 //!
 //! Source: RocketMQ 5.3 `SendMessageProcessor`, `AbstractSendMessageProcessor#msgCheck`.
