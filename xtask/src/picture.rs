@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _, stdin};
 use std::path::PathBuf;
 
-const COLUMNS_MAX: usize = 140;
+const COLUMNS_MAX: usize = 152;
 const COLUMN: f32 = 7.8;
 const LINE: f32 = 18.0;
 const MARGIN: f32 = 14.0;
