@@ -1,12 +1,18 @@
 use crate::wire::{Wire, bodies, number, properties, pull, records, send_v2};
 use crate::world::World;
+use rmq_host::SystemClock;
+use rmq_model::Clock as _;
 use rmq_record::properties as text;
+use std::time::Duration;
 
 const LEVELS: (&str, &str) = ("messageDelayLevel", "1s 2s 1s 1s 1s");
 
 /// Pulls from the start until something is there.
 fn await_message(wire: &mut Wire, topic: &str, offset: &str) -> rmq_remoting::Command {
+    let clock = SystemClock::new();
+    let until = clock.monotonic() + Duration::from_secs(60);
     loop {
+        assert!(clock.monotonic() < until, "{topic} {offset} was never delivered");
         let answer = wire.call(11, &pull("G", topic, "0", offset, "6", "*"), b"");
         match answer.code {
             0 => return answer,
