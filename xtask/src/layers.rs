@@ -8,7 +8,7 @@ use std::process::Command;
 /// Layers from the bottom up. A package may use every layer below its own.
 const LAYERS: [(&str, &[&str]); 5] = [
     ("words", &["model"]),
-    ("formats", &["record", "remoting", "grpc", "operator-api"]),
+    ("formats", &["record", "remoting", "grpc", "pod", "control", "operator-api"]),
     ("cores", &["store", "delivery", "replica", "operator-plan"]),
     ("shells", &["host", "net", "client"]),
     ("programs", &["broker", "nameserver", "operator", "cli", "dashboard"]),
