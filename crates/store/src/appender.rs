@@ -322,7 +322,9 @@ impl Appender {
     fn show(&mut self, time: Millis) {
         let shared = &self.shared;
         shared.log.set_written(self.end);
-        let mut units = 0;
+        // Counted before the thread that writes them out can see the first.
+        let units = self.arrivals.iter().filter(|arrival| arrival.queued).count();
+        shared.units_pending.fetch_add(units, Ordering::Relaxed);
         for arrival in &self.arrivals {
             if arrival.queued {
                 let unit = Unit {
@@ -331,7 +333,6 @@ impl Appender {
                     tags_code: arrival.tags_code,
                 };
                 arrival.queue.append(arrival.queue_offset, unit, time);
-                units += 1;
                 if !arrival.queue.dirty.swap(true, Ordering::AcqRel) {
                     shared.dirty.lock().push(Arc::clone(&arrival.queue));
                 }
@@ -340,7 +341,6 @@ impl Appender {
             let entry = |hash| Entry { hash, log_offset, store_time: time };
             self.entries.extend(arrival.keys.iter().map(entry));
         }
-        shared.units_pending.fetch_add(units, Ordering::Relaxed);
         if let Some(index) = &shared.index
             && !self.entries.is_empty()
             && shared.config.upkeep.entries_pending_max <= index.append(&mut self.entries)

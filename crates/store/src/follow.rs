@@ -62,11 +62,11 @@ pub(crate) fn write_queues(shared: &Shared, following: &mut Following) -> io::Re
     let mut outcome = Ok(());
     for queue in dirty {
         queue.dirty.store(false, Ordering::Release);
-        match queue.write_out() {
-            Ok(units) => {
-                shared.units_pending.fetch_sub(units, Ordering::Relaxed);
-                following.unsynced.push(queue);
-            }
+        let mut units = 0;
+        let written = queue.write_out(&mut units);
+        shared.units_pending.fetch_sub(units, Ordering::Relaxed);
+        match written {
+            Ok(()) => following.unsynced.push(queue),
             Err(error) => {
                 if !queue.dirty.swap(true, Ordering::AcqRel) {
                     shared.dirty.lock().push(queue);

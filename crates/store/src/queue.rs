@@ -300,11 +300,17 @@ impl Queue {
         self.file(base)?.ok_or_else(|| io::Error::other("the queue was deleted"))
     }
 
-    /// Writes units that are only in memory; returns how many. Only one thread calls this.
-    pub(crate) fn write_out(&self) -> io::Result<usize> {
+    /// Writes units that are only in memory, and forgets those of a deleted queue. Adds to `done`
+    /// how many no longer wait, also when it fails half way. Only one thread calls this.
+    pub(crate) fn write_out(&self, done: &mut usize) -> io::Result<()> {
         let _io = self.io.lock();
-        let mut total = 0;
-        while !self.is_deleted() {
+        loop {
+            if self.is_deleted() {
+                let gone = std::mem::take(&mut *self.tail.write());
+                let written = usize::try_from(gone.written.saturating_sub(gone.first)).unwrap_or(0);
+                *done += gone.units.len().saturating_sub(written);
+                return Ok(());
+            }
             let (from, bytes) = {
                 let tail = self.tail.read();
                 let from = tail.written;
@@ -316,7 +322,7 @@ impl Queue {
             };
             let count = bytes.len() / 20;
             if count == 0 {
-                break;
+                return Ok(());
             }
             let base = self.base_of(from);
             let file = self.file_or_make(base, from)?;
@@ -327,7 +333,7 @@ impl Queue {
                     files.unsynced.push(base);
                 }
             }
-            total += count;
+            *done += count;
             let mut tail = self.tail.write();
             if tail.written == from {
                 tail.written = from.saturating_add(u64::try_from(count).unwrap_or(0));
@@ -342,7 +348,6 @@ impl Queue {
                 }
             }
         }
-        Ok(total)
     }
 
     /// Makes what [`Queue::write_out`] wrote durable. Says whether there was anything.
@@ -392,11 +397,11 @@ impl Queue {
         }
     }
 
-    /// Forgets the queue and removes its files and directory.
+    /// Removes the queue's files and directory. Readers find nothing from here on; units that wait
+    /// are forgotten by [`Queue::write_out`], which counts them.
     pub(crate) fn delete(&self) -> io::Result<()> {
         let _io = self.io.lock();
         self.deleted.store(true, Ordering::Release);
-        *self.tail.write() = Tail::default();
         self.max.store(0, Ordering::Release);
         let mut files = self.files.lock();
         self.close_files(&mut files);

@@ -57,14 +57,16 @@ impl QueueTable {
         self.by_topic.read().values().flat_map(|queues| queues.values().cloned()).collect()
     }
 
-    /// Forgets a topic and removes its files.
+    /// Forgets a topic and removes its files: all that can be removed, before an error is told.
     pub(crate) fn delete(&self, topic: &str) -> io::Result<bool> {
         let Some((_, queues)) = self.by_topic.write().remove_entry(topic) else {
             return Ok(false);
         };
+        let mut outcome = Ok(());
         for queue in queues.values() {
-            queue.delete()?;
+            outcome = outcome.and(queue.delete());
         }
+        outcome?;
         let dir = self.config.queues_dir().join(topic);
         match self.context.disk.remove_dir(&dir) {
             // Something of somebody else's may be in it; a queue of the name made meanwhile too.

@@ -206,7 +206,7 @@ impl<'a> Scan<'a> {
                 offset,
                 "queue restarts at an earlier offset"
             );
-            queue.write_out()?;
+            queue.write_out(&mut 0)?;
             queue.cut_to(offset)?;
         } else if (empty && next < offset) || next.saturating_add(per_file) < offset {
             if !empty {
@@ -218,7 +218,7 @@ impl<'a> Scan<'a> {
                     "queue restarts at a later offset, the part before is lost"
                 );
             }
-            queue.write_out()?;
+            queue.write_out(&mut 0)?;
             queue.cut_to(0)?;
             queue.start_at(offset);
         }
@@ -239,7 +239,7 @@ impl<'a> Scan<'a> {
     pub(super) fn write(&mut self) -> io::Result<()> {
         for queue in self.dirty.drain(..) {
             queue.dirty.store(false, std::sync::atomic::Ordering::Release);
-            queue.write_out()?;
+            queue.write_out(&mut 0)?;
         }
         self.units = 0;
         if let Some(index) = self.recovery.index

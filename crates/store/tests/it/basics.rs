@@ -293,6 +293,23 @@ fn a_deleted_topic_begins_again() {
 }
 
 #[test]
+fn units_of_a_deleted_topic_no_longer_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.upkeep.queues_every = Duration::from_secs(600);
+    let store = open(config);
+    for n in 0..40 {
+        put(&store, &message("T", n % 2, &n.to_string())).unwrap();
+        put(&store, &message("U", 0, &n.to_string())).unwrap();
+    }
+    assert_eq!(store.status().units_pending, 80);
+    store.delete_topic("T").unwrap();
+    store.flush().unwrap();
+    assert_eq!(store.status().units_pending, 0);
+    assert_eq!(bodies(&store, "U", 0).len(), 40);
+}
+
+#[test]
 fn one_store_has_one_user() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(config(dir.path()));

@@ -232,6 +232,25 @@ fn queue_files_that_cannot_be_written_stop_puts_before_memory_runs_out() {
     assert_eq!(bodies(&store, "T", 0).len(), 200);
 }
 
+#[test]
+fn units_written_before_a_failure_are_counted_once() {
+    let disk = FaultDisk::default();
+    let mut config = sync();
+    config.upkeep.queues_every = Duration::from_secs(600);
+    config.segment_bytes = 1024 * 1024;
+    let store = open_on(&disk, config);
+    for n in 0..40 {
+        put(&store, &message("T", 0, &n.to_string())).unwrap();
+    }
+    // Two of the three files of 16 units fit.
+    disk.set_faults(Faults { space_left: Some(2 * 16 * 20), ..Faults::default() });
+    store.flush().unwrap_err();
+    assert_eq!(store.status().units_pending, 8);
+    disk.set_faults(Faults::default());
+    store.flush().unwrap();
+    assert_eq!(store.status().units_pending, 0);
+}
+
 fn filled(disk: &FaultDisk) -> Vec<String> {
     let store = open_on(disk, sync());
     let want: Vec<String> = (0..60).map(|n| format!("{n:0>100}")).collect();
