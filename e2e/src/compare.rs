@@ -54,6 +54,8 @@ pub enum Verdict {
     Explained(usize),
     /// They differ.
     Different,
+    /// They differed once and agreed when the case was repeated.
+    Unsteady,
 }
 
 /// One case of a comparison.
@@ -125,7 +127,7 @@ pub fn stale<'a>(known: &'a [Known], rows: &[Row]) -> Vec<&'a Known> {
         .iter()
         .filter_map(|row| match row.verdict {
             Verdict::Explained(index) => Some(index),
-            Verdict::Equal | Verdict::Different => None,
+            Verdict::Equal | Verdict::Different | Verdict::Unsteady => None,
         })
         .collect();
     let asked = |known: &Known| {

@@ -21,7 +21,7 @@ pub fn note(text: &str) {
 /// Prints the cases that differ, or all of them, and a summary. Answers whether every difference
 /// is explained.
 pub fn rows(rows: &[Row], known: &[Known], verbose: bool) -> bool {
-    let (mut equal, mut explained, mut different) = (0_u32, 0_u32, 0_u32);
+    let (mut equal, mut explained, mut unsteady, mut different) = (0_u32, 0_u32, 0_u32, 0_u32);
     for row in rows {
         match row.verdict {
             Verdict::Equal => {
@@ -35,16 +35,27 @@ pub fn rows(rows: &[Row], known: &[Known], verbose: bool) -> bool {
                 let why = known.get(index).map_or("", |known| known.why.as_str());
                 note(&format!("explained  {}: {why}", row.case));
             }
+            Verdict::Unsteady => {
+                unsteady += 1;
+                note(&format!("unsteady   {}: differed once, agreed when repeated", row.case));
+                sides(row);
+            }
             Verdict::Different => {
                 different += 1;
                 note(&format!("DIFFERENT  {}", row.case));
-                note(&format!("    left   {}", cut(&row.left)));
-                note(&format!("    right  {}", cut(&row.right)));
+                sides(row);
             }
         }
     }
-    note(&format!("{equal} equal, {explained} explained, {different} different"));
+    note(&format!(
+        "{equal} equal, {explained} explained, {unsteady} unsteady, {different} different"
+    ));
     different == 0
+}
+
+fn sides(row: &Row) {
+    note(&format!("    left   {}", cut(&row.left)));
+    note(&format!("    right  {}", cut(&row.right)));
 }
 
 fn cut(text: &str) -> String {
