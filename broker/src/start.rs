@@ -175,7 +175,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let parked_max = usize::try_from(config.settings.parked_pulls_max).unwrap_or(usize::MAX);
     let waiting = Arc::new(Waiting::new(parked_max));
-    let observers = Observers { arrivals: Arc::<Waiting>::clone(&waiting) };
+    let observers =
+        Observers { arrivals: Arc::<Waiting>::clone(&waiting), recovery: Arc::default() };
     let opened = {
         let (config, clock) = (config.clone(), Arc::clone(&clock));
         blocking(move || open(&config, clock, observers)).await.map_err(StartError::Interrupted)?

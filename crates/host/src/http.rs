@@ -1,7 +1,7 @@
-//! The HTTP endpoint: `/livez`, `/readyz` and `/metrics`.
+//! The HTTP endpoint: `/startupz`, `/livez`, `/readyz` and `/metrics`.
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::serve::Listener;
@@ -38,35 +38,46 @@ impl HttpConfig {
     }
 }
 
-/// What `/livez` and `/readyz` answer with. Called per request: it must be quick.
+/// What the probes answer with. Called per request: it must be quick.
 pub trait Health: Send + Sync + 'static {
+    /// What the start still does; `None` when it is over. `/startupz` answers 503 until then.
+    fn starting(&self) -> Option<String> {
+        None
+    }
     /// Why the process should be restarted; empty when it is fine. `/livez` then answers 503.
     fn dead(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Why traffic should go elsewhere; empty when ready. `/readyz` then answers 503.
-    fn not_ready(&self) -> Vec<String>;
+    /// All that readiness depends on, each with the reason why traffic should go elsewhere if
+    /// there is one. `/readyz` then answers 503; with `?verbose` it lists the others as well.
+    fn conditions(&self) -> Vec<(&'static str, Option<String>)>;
+
+    /// Why traffic should go elsewhere, one line each; empty when ready.
+    fn not_ready(&self) -> Vec<String> {
+        let line = |(name, reason): (&str, Option<String>)| Some(format!("{name}: {}", reason?));
+        self.conditions().into_iter().filter_map(line).collect()
+    }
 }
 
 /// Readiness by named conditions: not ready while any of them holds. Clones share the state.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Option<String>>>>);
 
 impl Readiness {
     /// Not ready for `reason`, until [`Readiness::clear`] is called with the same `condition`.
     pub fn block(&self, condition: &'static str, reason: impl Into<String>) {
-        self.0.lock().insert(condition, reason.into());
+        self.0.lock().insert(condition, Some(reason.into()));
     }
 
     /// The condition no longer holds.
     pub fn clear(&self, condition: &'static str) {
-        self.0.lock().remove(condition);
+        self.0.lock().insert(condition, None);
     }
 }
 
 impl Health for Readiness {
-    fn not_ready(&self) -> Vec<String> {
-        self.0.lock().iter().map(|(condition, reason)| format!("{condition}: {reason}")).collect()
+    fn conditions(&self) -> Vec<(&'static str, Option<String>)> {
+        self.0.lock().iter().map(|(name, reason)| (*name, reason.clone())).collect()
     }
 }
 
@@ -100,10 +111,11 @@ impl HttpServer {
             io::Error::new(error.kind(), format!("cannot listen on {address} for HTTP: {error}"))
         })?;
         let places = Arc::new(Semaphore::new(config.connections_max));
-        let live = Arc::clone(&health);
+        let (start, live) = (Arc::clone(&health), Arc::clone(&health));
         let router = Router::new()
+            .route("/startupz", get(async move || state(start.starting().as_slice())))
             .route("/livez", get(async move || state(&live.dead())))
-            .route("/readyz", get(async move || state(&health.not_ready())))
+            .route("/readyz", get(async move |uri: Uri| ready(&*health, &uri)))
             .route("/metrics", get(async move || text(metrics())));
         Ok(Self { listener: Bounded { inner, places, lifetime: config.lifetime }, router })
     }
@@ -137,10 +149,30 @@ impl HttpServer {
 }
 
 fn state(reasons: &[String]) -> impl IntoResponse + use<> {
+    state_of(reasons)
+}
+
+fn state_of(reasons: &[String]) -> (StatusCode, String) {
     if reasons.is_empty() {
         return (StatusCode::OK, "ok\n".to_owned());
     }
     (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+}
+
+fn ready(health: &dyn Health, uri: &Uri) -> impl IntoResponse + use<> {
+    let asked = uri.query().unwrap_or_default();
+    let verbose = asked.split('&').any(|part| part.split('=').next() == Some("verbose"));
+    let reasons = health.not_ready();
+    let (code, body) = state_of(&reasons);
+    if !verbose {
+        return (code, body);
+    }
+    let line = |(name, reason): (&str, Option<String>)| match reason {
+        Some(reason) => format!("[-] {name}: {reason}\n"),
+        None => format!("[+] {name}\n"),
+    };
+    let lines: String = health.conditions().into_iter().map(line).collect();
+    (code, lines + if reasons.is_empty() { "ready\n" } else { "not ready\n" })
 }
 
 fn text(metrics: String) -> impl IntoResponse {
@@ -278,7 +310,12 @@ mod tests {
             let reasons = "role: undecided\nstore: recovering\n".to_owned();
             assert_eq!(ask(address, "/readyz").await, (503, reasons));
             ready.clear("store");
+            let all = "[-] role: undecided\n[+] store\nnot ready\n".to_owned();
+            assert_eq!(ask(address, "/readyz?verbose").await, (503, all));
             ready.clear("role");
+            let all = "[+] role\n[+] store\nready\n".to_owned();
+            assert_eq!(ask(address, "/readyz?verbose=1").await, (200, all));
+            assert_eq!(ask(address, "/startupz").await, (200, "ok\n".to_owned()));
             assert_eq!(ask(address, "/readyz").await, (200, "ok\n".to_owned()));
             assert_eq!(ask(address, "/metrics").await, (200, "up 1\n".to_owned()));
             assert_eq!(ask(address, "/other").await.0, 404);

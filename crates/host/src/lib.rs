@@ -8,9 +8,11 @@
 pub mod clock;
 pub mod durable;
 pub mod exit;
+pub mod files;
+pub mod grpc;
 pub mod http;
+pub mod ids;
 pub mod metrics;
-pub mod properties;
 pub mod runtime;
 pub mod settings;
 pub mod signals;
@@ -18,5 +20,6 @@ pub mod tasks;
 pub mod telemetry;
 
 pub use clock::SystemClock;
+pub use rmq_pod::properties;
 pub use settings::{Origin, SettingError, Settings};
 pub use tasks::Tasks;

@@ -23,6 +23,8 @@ pub enum Origin {
     Environment(&'static str),
     /// Command line flag.
     Flag(&'static str),
+    /// Worked out by the pod from what it was told.
+    Derived,
     /// Changed over the network while running.
     Admin,
 }
@@ -33,6 +35,7 @@ impl Display for Origin {
             Self::File(path, line) => write!(f, "{path}, line {line}"),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Derived => f.write_str("derived by the pod"),
             Self::Admin => f.write_str("admin request"),
         }
     }
@@ -158,7 +161,8 @@ impl Settings {
             Origin::File(..) => 0,
             Origin::Environment(_) => 1,
             Origin::Flag(_) => 2,
-            Origin::Admin => 3,
+            Origin::Derived => 3,
+            Origin::Admin => 4,
         };
         if self.given.get(key).is_some_and(|old| rank(&origin) < rank(&old.origin)) {
             return;

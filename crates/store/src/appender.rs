@@ -132,7 +132,7 @@ impl Appender {
                 return Some(PutError::QueuesBehind);
             }
         }
-        shared.gate.refusal(shared.config.retention.warning_percent)
+        shared.gate.refusal(shared.retention.load().warning_percent)
     }
 
     /// Gives a put its place in the log and copies it into the buffer.

@@ -283,11 +283,9 @@ impl StoreConfig {
 /// Bytes that a record may have beyond the largest body.
 pub(crate) const RECORD_EXTRA_BYTES_MAX: usize = 65_536;
 
-/// 40 % of the memory, as `accessMessageInMemoryMaxRatio`.
+/// 40 % of the memory that the process may use, as `accessMessageInMemoryMaxRatio`.
 fn default_memory_bytes() -> u64 {
-    let info = rustix::system::sysinfo();
-    let unit = u64::from(info.mem_unit);
-    (info.totalram.saturating_mul(unit) / 10).saturating_mul(4).max(64 * 1024 * 1024)
+    (crate::memory::available_bytes() / 10).saturating_mul(4).max(64 * 1024 * 1024)
 }
 
 /// Name of a file that begins at `position` of its sequence: 20 digits.

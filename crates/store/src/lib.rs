@@ -16,6 +16,7 @@ pub mod durable;
 mod follow;
 mod index;
 mod log;
+mod memory;
 mod prepare;
 mod put;
 mod query;
@@ -36,7 +37,7 @@ pub use config::{
 pub use disk::{Disk, DiskFile, OsDisk};
 pub use put::{
     Arrival, Arrivals, Observers, OneOrMany, Prepared, Put, PutDone, PutError, PutGroup, PutOk,
-    PutResult, PutStatus,
+    PutResult, PutStatus, RecoveryProgress,
 };
 pub use query::QueryResult;
 pub use queue::Queue;

@@ -3,6 +3,7 @@
 use crate::queue::Queue;
 use rmq_model::{LogOffset, Millis};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A record with holes: encoded, checked and hashed on the caller's thread; the log thread only
 /// fills in places and times. Made by [`crate::Store::prepare`].
@@ -212,11 +213,35 @@ pub trait Arrivals: Send + Sync {
     fn arrived(&self, batch: &[Arrival]);
 }
 
+/// How far the reading of the log at the opening is, for those who wait for it.
+#[derive(Debug, Default)]
+pub struct RecoveryProgress {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl RecoveryProgress {
+    /// Bytes of the log that were read, and that are to be read; 0 and 0 before it begins.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn begin(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reached(&self, done: u64) {
+        self.done.store(done, Ordering::Relaxed);
+    }
+}
+
 /// Who is told what the store does.
 #[derive(Clone)]
 pub struct Observers {
     /// New messages.
     pub arrivals: Arc<dyn Arrivals>,
+    /// How far the opening is.
+    pub recovery: Arc<RecoveryProgress>,
 }
 
 impl Observers {
@@ -226,7 +251,7 @@ impl Observers {
         impl Arrivals for Nobody {
             fn arrived(&self, _batch: &[Arrival]) {}
         }
-        Self { arrivals: Arc::new(Nobody) }
+        Self { arrivals: Arc::new(Nobody), recovery: Arc::default() }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::{OnDamage, StoreConfig, position_of};
 use crate::disk::{Disk, OpenMode};
 use crate::index::{Index, Trust};
 use crate::log::{Log, Segment};
+use crate::put::RecoveryProgress;
 use crate::queue::LoadError;
 use crate::queues::QueueTable;
 use rmq_model::Millis;
@@ -253,6 +254,7 @@ pub(crate) struct Recovery<'a> {
     pub(crate) queues: &'a QueueTable,
     pub(crate) index: Option<&'a Index>,
     pub(crate) evidence: &'a Evidence,
+    pub(crate) progress: &'a RecoveryProgress,
     pub(crate) now: Millis,
 }
 
@@ -275,6 +277,7 @@ impl Recovery<'_> {
                     .map_err(|source| self.io(source))?;
             }
         }
+        self.progress.begin(last.end() - start);
         let mut scan = Scan::new(self, start);
         let fault = scan.run(&segments).map_err(|source| self.io(source))?;
         scan.write().map_err(|source| self.io(source))?;

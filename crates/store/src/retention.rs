@@ -16,7 +16,6 @@ const BETWEEN_FILES: Duration = Duration::from_millis(100);
 
 /// Body of the thread that looks after segments and space.
 pub(crate) fn run_upkeep(shared: &Shared) {
-    let retention = &shared.config.retention;
     let (mut last_round, mut last_unmap) = (shared.clock.monotonic(), shared.clock.monotonic());
     let mut spare_failed = false;
     loop {
@@ -30,6 +29,7 @@ pub(crate) fn run_upkeep(shared: &Shared) {
             }
         }
         look_at_space(shared);
+        let retention = shared.retention.load_full();
         let now = shared.clock.monotonic();
         if retention.every <= now.saturating_sub(last_round) {
             last_round = now;
@@ -56,7 +56,7 @@ pub(crate) fn used_percent(shared: &Shared) -> io::Result<(u8, u8)> {
 
 /// Opens or shuts the gate for puts.
 pub(crate) fn look_at_space(shared: &Shared) {
-    let limit = shared.config.retention.warning_percent;
+    let limit = shared.retention.load().warning_percent;
     match used_percent(shared) {
         Ok((log, queues)) => {
             let used = log.max(queues);
@@ -94,7 +94,7 @@ pub(crate) fn reach(retention: &Retention, used_percent: u8, hour: u8, now: Mill
 fn scheduled_round(shared: &Shared) -> io::Result<()> {
     let (log, queues) = used_percent(shared)?;
     let now = shared.clock.now();
-    let reach = reach(&shared.config.retention, log.max(queues), local_hour(now), now);
+    let reach = reach(&shared.retention.load(), log.max(queues), local_hour(now), now);
     if reach != Reach::Nothing {
         round(shared, reach)?;
     }
@@ -103,7 +103,8 @@ fn scheduled_round(shared: &Shared) -> io::Result<()> {
 
 /// Deletes expired segments now, whatever the hour; returns how many.
 pub(crate) fn manual(shared: &Shared) -> io::Result<usize> {
-    let keep = Millis::try_from(shared.config.retention.keep.as_millis()).unwrap_or(Millis::MAX);
+    let keep = shared.retention.load().keep;
+    let keep = Millis::try_from(keep.as_millis()).unwrap_or(Millis::MAX);
     let before = shared.clock.now().saturating_sub(keep);
     let mut total = 0;
     for _ in 0..MANUAL_ROUNDS {
@@ -133,7 +134,7 @@ fn round(shared: &Shared, reach: Reach) -> io::Result<usize> {
             // The age is the file's modification time, as Java has it.
             Reach::Expired(before) => modified.get(&segment.base).is_some_and(|at| *at < before),
         };
-        if !goes || shared.config.retention.batch_max <= removed {
+        if !goes || shared.retention.load().batch_max <= removed {
             break;
         }
         if 0 < removed && shared.upkeep.pause(BETWEEN_FILES) == Wake::Stop {
@@ -146,7 +147,7 @@ fn round(shared: &Shared, reach: Reach) -> io::Result<usize> {
         removed += 1;
         if reach == Reach::Any {
             look_at_space(shared);
-            let limit = shared.config.retention.force_percent;
+            let limit = shared.retention.load().force_percent;
             let (log, queues) = used_percent(shared)?;
             if log.max(queues) <= limit {
                 break;

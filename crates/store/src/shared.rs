@@ -1,13 +1,14 @@
 //! What the store's threads share.
 
 use crate::checkpoint::{Checkpoint, CheckpointFile, ProgressFile};
-use crate::config::StoreConfig;
+use crate::config::{Retention, StoreConfig};
 use crate::disk::{Disk, DiskFile};
 use crate::index::{Index, IndexMark};
 use crate::log::Log;
 use crate::put::{Observers, PutDone, PutError, PutGroup};
 use crate::queue::Queue;
 use crate::queues::QueueTable;
+use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use rmq_model::{Clock, Millis};
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 pub(crate) struct Shared {
     pub(crate) config: StoreConfig,
+    /// In force at present; `config` has that of the start.
+    pub(crate) retention: ArcSwap<Retention>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Observers,

@@ -49,7 +49,7 @@ pub(crate) fn status(shared: &Shared) -> StoreStatus {
     let (inbox_puts, inbox_bytes) = shared.inbox.depth();
     let (log_disk_percent, queue_disk_percent) =
         retention::used_percent(shared).unwrap_or_default();
-    let refusal = shared.gate.refusal(shared.config.retention.warning_percent);
+    let refusal = shared.gate.refusal(shared.retention.load().warning_percent);
     StoreStatus {
         log_min: LogOffset(shared.log.min()),
         log_max: LogOffset(written),

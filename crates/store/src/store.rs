@@ -2,7 +2,7 @@
 
 use crate::appender::Appender;
 use crate::checkpoint::{CheckpointFile, Progress, ProgressFile};
-use crate::config::StoreConfig;
+use crate::config::{Retention, StoreConfig};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::follow;
 use crate::index::Index;
@@ -17,6 +17,7 @@ use crate::recovery::{self, Evidence, OpenError, Recovery};
 use crate::retention;
 use crate::shared::{Dispatched, Following, Gate, Inbox, Shared, Signal};
 use crate::status::{self, StoreStatus};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rmq_model::{Clock, LogOffset, Millis};
@@ -168,6 +169,7 @@ impl Store {
             queues: &queues,
             index: index.as_ref(),
             evidence: &evidence,
+            progress: &observers.recovery,
             now: clock.now(),
         }
         .run(loaded)?;
@@ -194,6 +196,7 @@ impl Store {
         let inbox = Inbox::new(config.inbox.puts_max, config.inbox.bytes_max);
         let root = config.root.clone();
         let shared = Arc::new(Shared {
+            retention: ArcSwap::from_pointee(config.retention.clone()),
             config,
             disk,
             clock,
@@ -246,7 +249,7 @@ impl Store {
 
     /// Why puts are refused now, as they would be told; `None` when they are let in.
     pub fn refusal(&self) -> Option<PutError> {
-        self.shared.gate.refusal(self.shared.config.retention.warning_percent)
+        self.shared.gate.refusal(self.shared.retention.load().warning_percent)
     }
 
     /// Messages of a queue from `from` on, of which `want` says by the tags code whether they are
@@ -419,6 +422,12 @@ impl Store {
     /// Figures for administrators and metrics.
     pub fn status(&self) -> StoreStatus {
         status::status(&self.shared)
+    }
+
+    /// From now on this is deleted when `retention` says. Percentages are brought into range.
+    pub fn set_retention(&self, retention: Retention) {
+        self.shared.retention.store(Arc::new(retention.clamped()));
+        self.shared.upkeep.ring();
     }
 
     /// The settings it was opened with.

@@ -288,8 +288,8 @@ impl Service for NameServer {
 }
 
 impl Health for NameServer {
-    fn not_ready(&self) -> Vec<String> {
+    fn conditions(&self) -> Vec<(&'static str, Option<String>)> {
         let left = self.waits().map(|left| format!("waits {left:?} before it gives out routes"));
-        left.into_iter().collect()
+        vec![("routes", left)]
     }
 }

@@ -130,7 +130,7 @@ fn routes_can_be_held_back_after_the_start() {
     let w = world(&[("needWaitForService", "true"), ("waitSecondsForService", "45")]);
     w.ask(&register(&[]));
     assert_eq!(w.refused(&route_of("T")), (1, "name server not ready".to_owned()));
-    assert_eq!(w.server.not_ready(), ["waits 45s before it gives out routes"]);
+    assert_eq!(w.server.not_ready(), ["routes: waits 45s before it gives out routes"]);
     w.clock.advance(Duration::from_secs(45));
     assert_eq!(w.body(&route_of("T")), ROUTE);
     assert!(w.server.not_ready().is_empty());

@@ -147,6 +147,7 @@ impl<'a> Scan<'a> {
                         let len = record.bytes.len();
                         self.record(&record)?;
                         self.out.end = at + len as u64;
+                        self.recovery.progress.reached(self.out.end - start);
                         reader.skip(len);
                     }
                     Ok(Parsed::Blank(_)) => {

@@ -29,7 +29,7 @@ fn the_observer_is_told_once_per_batch_after_messages_can_be_read() {
         let dir = tempfile::tempdir().unwrap();
         let seen = Arc::new(Seen::default());
         let clock: Arc<dyn rmq_model::Clock> = Arc::new(FakeClock::default());
-        let observers = Observers { arrivals: seen.clone() };
+        let observers = Observers { arrivals: seen.clone(), ..Observers::none() };
         let config = rmq_store::StoreConfig { property_crc, ..config(dir.path()) };
         let store = Store::open(config, OsDisk, clock, observers).unwrap();
         let mut half = message("T", 0, "half");

@@ -57,6 +57,18 @@ fn expired_segments_go_and_with_them_what_points_to_them() {
 }
 
 #[test]
+fn the_rules_can_change_while_the_store_is_open() {
+    let Fixture { store, clock, .. } = fixture(quiet());
+    assert_eq!(store.clean_expired().unwrap(), 0);
+    // The sixth segment was written five hours ago: it is as old as may be.
+    store.set_retention(Retention { keep: HOUR * 5, warning_percent: 99, ..quiet() });
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(store.clean_expired().unwrap(), 6);
+    store.set_retention(quiet());
+    assert_eq!(store.clean_expired().unwrap(), 0);
+}
+
+#[test]
 fn the_last_segment_stays_however_old() {
     let Fixture { clock, store, .. } = fixture(quiet());
     clock.advance(HOUR * 1000);
