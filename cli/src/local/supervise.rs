@@ -244,8 +244,8 @@ pub(super) fn remove_ephemeral(identity: &Identity) -> io::Result<()> {
     let spec = &identity.manifest.spec;
     for process in &identity.plan.processes {
         let (path, kind) = match &process.paths {
-            Paths::Namesrv { kv_config } => (kv_config, spec.nameserver.storage.name_server_kind()),
-            Paths::Broker(store) => (&store.root, spec.brokers.storage.broker_kind()),
+            Paths::Namesrv { kv_config } => (kv_config, spec.nameserver.storage.kind),
+            Paths::Broker(store) => (&store.root, spec.brokers.storage.kind),
         };
         if kind == StorageType::PersistentVolumeClaim {
             continue;

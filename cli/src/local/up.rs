@@ -55,7 +55,7 @@ pub(super) fn run(args: &Up, output: &mut Output) -> anyhow::Result<ExitCode> {
     let cluster = choose(read(&args.file)?, args.name.as_deref(), &args.file)?;
     refuse_what_is_missing(&cluster)?;
     let data = args.place.locate()?;
-    let dir = data.cluster(&cluster.metadata.name)?;
+    let dir = data.cluster(cluster.name())?;
     if args.dry_run {
         let old = earlier(&dir, &cluster)?;
         let Prepared { identity, note, .. } = prepare(args, &data, &dir, old.as_ref(), &cluster)?;
@@ -127,9 +127,9 @@ fn read(path: &Path) -> anyhow::Result<Vec<Cluster>> {
 }
 
 fn choose(clusters: Vec<Cluster>, name: Option<&str>, path: &Path) -> anyhow::Result<Cluster> {
-    let names: Vec<String> = clusters.iter().map(|one| one.metadata.name.clone()).collect();
+    let names: Vec<String> = clusters.iter().map(|one| one.name().to_owned()).collect();
     let all = names.join(", ");
-    let mut wanted = clusters.into_iter().filter(|one| name.is_none_or(|n| n == one.metadata.name));
+    let mut wanted = clusters.into_iter().filter(|one| name.is_none_or(|n| n == one.name()));
     match (wanted.next(), wanted.next()) {
         (Some(only), None) => Ok(only),
         (Some(_), Some(_)) => {
@@ -142,7 +142,7 @@ fn choose(clusters: Vec<Cluster>, name: Option<&str>, path: &Path) -> anyhow::Re
 
 /// What the manifest may say and this program cannot do.
 fn refuse_what_is_missing(cluster: &Cluster) -> anyhow::Result<()> {
-    let name = &cluster.metadata.name;
+    let name = cluster.name();
     if 1 < cluster.shape().replicas_per_group {
         bail!(
             "{name}: layout {} needs replication: replication is not available yet; \
@@ -167,9 +167,9 @@ fn earlier(dir: &ClusterDir, new: &Cluster) -> anyhow::Result<Option<Identity>> 
 }
 
 fn refuse_immutable(old: &Identity, new: &Cluster) -> anyhow::Result<()> {
-    let before = old.manifest.metadata.namespace.as_deref().unwrap_or("default");
-    let after = new.metadata.namespace.as_deref().unwrap_or("default");
-    let name = &new.metadata.name;
+    let before = old.manifest.namespace().unwrap_or("default");
+    let after = new.namespace().unwrap_or("default");
+    let name = new.name();
     if before != after {
         bail!(
             "{name}: its data belongs to the cluster of that name in namespace {before}, not \

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A preset for groups, replicas per group and replication, under the names RocketMQ's own example
 /// configurations go by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Layout {
     /// Two groups of master and slave; a send is confirmed by both.
     #[serde(rename = "2m-2s-sync")]
@@ -67,7 +68,7 @@ impl fmt::Display for Layout {
 }
 
 /// When a master confirms a send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Replication {
     /// As soon as it has stored the message itself.
     Async,

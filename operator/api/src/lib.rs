@@ -1,25 +1,49 @@
 //! RocketMQCluster: the resource types and their rules.
 //!
-//! A manifest is read in three steps, all in [`manifest::read`]: YAML with duplicate keys refused,
-//! typed fields with unknown ones refused, then the rules of [`validate`]. What comes out is safe
-//! to plan with. The same types will derive the custom resource definition.
+//! The types derive the custom resource definition ([`crd::definition`]) with the rules that the
+//! API server checks, and are what manifests are read into. A manifest is read in three steps, all
+//! in [`manifest::read`]: YAML with duplicate keys refused, known fields only, then the rules of
+//! [`validate`]. What comes out is safe to plan with.
 #![warn(missing_docs)]
 
+pub mod addressing;
 pub mod brokers;
+#[cfg(feature = "cel")]
+pub mod cel;
 pub mod cluster;
 pub mod config;
+pub mod crd;
+pub mod duration;
+mod fields;
+pub mod image;
 pub mod layout;
 pub mod manifest;
+pub mod meta;
 pub mod nameserver;
+pub mod operations;
+pub mod pod;
 pub mod quantity;
+mod schema;
+pub mod security;
+pub mod status;
+pub mod storage;
 pub mod validate;
 
-pub use brokers::{Brokers, GroupOverride, Shutdown, Storage, StorageType, SyncReplication};
-pub use cluster::{Cluster, Metadata, Spec};
+pub use addressing::{Addressing, Advertise, External, ExternalPod, ExternalType};
+pub use brokers::{Brokers, GroupOverride, SyncReplication};
+pub use cluster::{Cluster, Spec};
+pub use config::{Class, ConfigKey};
+pub use duration::Duration;
+pub use image::{Image, PullPolicy};
 pub use layout::{Layout, Replication, Shape};
 pub use manifest::ManifestError;
 pub use nameserver::NameServer;
+pub use operations::{Drain, Pdb, Placement, Probes, Scaling, Shutdown, Update, UpdateStrategy};
+pub use pod::{BrokerPod, Pod, Resources};
 pub use quantity::Quantity;
+pub use security::{NetworkPolicy, Security};
+pub use status::ClusterStatus;
+pub use storage::{AccessMode, NameServerStorage, Storage, StorageType};
 pub use validate::Violation;
 
 /// API group of the resources; prefix of labels and annotations.

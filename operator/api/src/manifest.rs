@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use serde::de::{
-    self, Deserialize, DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess,
-    VariantAccess as _, Visitor,
-};
+use serde::de::{Deserialize, DeserializeSeed as _};
 
 use crate::cluster::Cluster;
+use crate::fields::Fields;
 use crate::validate::{Violation, validate};
+
+mod locate;
+mod walk;
+
+use locate::locate;
+use walk::{Checked, Outline};
 
 /// Longest manifest that is read, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 1024 * 1024;
@@ -63,6 +67,7 @@ pub fn read(text: &str) -> Result<Vec<Cluster>, Vec<ManifestError>> {
             continue;
         }
         check_kind(text, index, &outline).map_err(|error| vec![error])?;
+        known_fields(text, index).map_err(|error| vec![error])?;
         if let Some(again) = document(text, index) {
             clusters.push((index, typed(again).map_err(|error| vec![error])?));
         }
@@ -70,8 +75,8 @@ pub fn read(text: &str) -> Result<Vec<Cluster>, Vec<ManifestError>> {
     let mut errors: Vec<ManifestError> = Vec::new();
     for (position, (index, cluster)) in clusters.iter().enumerate() {
         let mut violations = validate(cluster);
-        let name = &cluster.metadata.name;
-        if clusters.iter().take(position).any(|(_, other)| other.metadata.name == *name) {
+        let name = cluster.name();
+        if clusters.iter().take(position).any(|(_, other)| other.name() == name) {
             violations.push(Violation::new(
                 "metadata.name",
                 name,
@@ -99,16 +104,23 @@ fn document(text: &str, index: usize) -> Option<serde_yaml::Deserializer<'_>> {
 fn typed<'de, T: Deserialize<'de>>(
     document: serde_yaml::Deserializer<'de>,
 ) -> Result<T, ManifestError> {
-    serde_path_to_error::deserialize(document).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { String::new() } else { path };
-        describe(path, error.inner())
-    })
+    serde_path_to_error::deserialize(document)
+        .map_err(|error| describe(&error.path().to_string(), error.inner()))
+}
+
+/// Refuses fields that a resource does not have.
+fn known_fields(text: &str, index: usize) -> Result<(), ManifestError> {
+    let Some(document) = document(text, index) else { return Ok(()) };
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(document, &mut track);
+    let checked = Checked(Some(Fields::of_resource())).deserialize(tracked);
+    checked.map(|_| ()).map_err(|error| describe(&track.path().to_string(), &error))
 }
 
 /// Takes the parts of the YAML library's message apart: it puts its own idea of the path in front
 /// and the position at the end.
-fn describe(path: String, error: &serde_yaml::Error) -> ManifestError {
+fn describe(path: &str, error: &serde_yaml::Error) -> ManifestError {
+    let path = if path == "." { "" } else { path };
     let whole = error.to_string();
     let at = error.location().map(|place| (place.line(), place.column()));
     let mut message = whole.as_str();
@@ -116,11 +128,14 @@ fn describe(path: String, error: &serde_yaml::Error) -> ManifestError {
         message =
             message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(message);
     }
-    if let Some(rest) = message.strip_prefix(path.as_str()).and_then(|rest| rest.strip_prefix(": "))
-    {
-        message = rest;
+    // Its path may end a step earlier: at the map that holds the key.
+    let parent = path.rsplit_once('.').map_or(path, |(parent, _)| parent);
+    for prefix in [path, parent] {
+        if let Some(rest) = message.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(": ")) {
+            message = rest;
+        }
     }
-    ManifestError { at, path, message: message.to_owned() }
+    ManifestError { at, path: path.to_owned(), message: message.to_owned() }
 }
 
 fn check_kind(text: &str, index: usize, outline: &Outline) -> Result<(), ManifestError> {
@@ -143,255 +158,6 @@ fn check_kind(text: &str, index: usize, outline: &Outline) -> Result<(), Manifes
         }
     }
     Ok(())
-}
-
-/// First look at a document: what it claims to be. Visits every node, so that a key given twice is
-/// found wherever it stands; maps of settings would silently keep the last value.
-#[derive(Debug, PartialEq, Eq)]
-enum Outline {
-    Empty,
-    Other,
-    Resource { api_version: Option<String>, kind: Option<String> },
-}
-
-impl<'de> Deserialize<'de> for Outline {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OutlineVisitor)
-    }
-}
-
-struct OutlineVisitor;
-
-impl<'de> Visitor<'de> for OutlineVisitor {
-    type Value = Outline;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a resource")
-    }
-    fn visit_none<E: de::Error>(self) -> Result<Outline, E> {
-        Ok(Outline::Empty)
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Outline, E> {
-        Ok(Outline::Empty)
-    }
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Outline, E> {
-        Ok(Outline::Other)
-    }
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Outline, E> {
-        Ok(Outline::Other)
-    }
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Outline, E> {
-        Ok(Outline::Other)
-    }
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Outline, E> {
-        Ok(Outline::Other)
-    }
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<Outline, E> {
-        Ok(Outline::Other)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Outline, A::Error> {
-        while seq.next_element::<UniqueKeys>()?.is_some() {}
-        Ok(Outline::Other)
-    }
-    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Outline, A::Error> {
-        let (_, variant) = data.variant::<IgnoredAny>()?;
-        variant.newtype_variant::<UniqueKeys>()?;
-        Ok(Outline::Other)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outline, A::Error> {
-        let (mut api_version, mut kind) = (None, None);
-        let mut keys = Keys::default();
-        while let Some(Key(key)) = map.next_key()? {
-            keys.add(&key)?;
-            let Scalar(text) = map.next_value()?;
-            match key.as_str() {
-                "apiVersion" => api_version = text,
-                "kind" => kind = text,
-                _ => {}
-            }
-        }
-        Ok(Outline::Resource { api_version, kind })
-    }
-}
-
-/// The keys of one map so far.
-#[derive(Default)]
-struct Keys(std::collections::HashSet<String>);
-
-impl Keys {
-    fn add<E: de::Error>(&mut self, key: &str) -> Result<(), E> {
-        if self.0.insert(key.to_owned()) {
-            Ok(())
-        } else {
-            Err(E::custom(format_args!("key `{key}` is given twice")))
-        }
-    }
-}
-
-/// Any node whose maps have no key twice.
-struct UniqueKeys;
-
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Scalar::deserialize(deserializer).map(|_| Self)
-    }
-}
-
-/// Any node whose maps have no key twice; its text if it is a text.
-struct Scalar(Option<String>);
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-    fn visit_none<E: de::Error>(self) -> Result<Scalar, E> {
-        Ok(Scalar(None))
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Scalar, E> {
-        Ok(Scalar(None))
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
-    }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
-    }
-    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
-    }
-    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
-    }
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar(Some(text.to_owned())))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
-        while seq.next_element::<UniqueKeys>()?.is_some() {}
-        Ok(Scalar(None))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
-        let mut keys = Keys::default();
-        while let Some(Key(key)) = map.next_key()? {
-            keys.add(&key)?;
-            map.next_value::<UniqueKeys>()?;
-        }
-        Ok(Scalar(None))
-    }
-    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Scalar, A::Error> {
-        let (_, variant) = data.variant::<IgnoredAny>()?;
-        variant.newtype_variant::<UniqueKeys>()?;
-        Ok(Scalar(None))
-    }
-}
-
-/// A key of a map, which in a manifest is a plain value.
-struct Key(String);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Scalar::deserialize(deserializer)? {
-            Scalar(Some(text)) => Ok(Self(text)),
-            Scalar(None) => Err(de::Error::custom("a key must be a plain text")),
-        }
-    }
-}
-
-/// Where `path` (or the nearest of its parents that exists) stands in the `index`th document.
-fn locate(text: &str, index: usize, path: &str) -> Option<(usize, usize)> {
-    let mut steps: Vec<&str> =
-        path.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
-    loop {
-        let error = Locate(&steps).deserialize(document(text, index)?).err()?;
-        if let Some(place) = error.location() {
-            return Some((place.line(), place.column()));
-        }
-        steps.pop()?;
-    }
-}
-
-/// Walks down the steps and fails at the last one, so that the reader tells the position: it keeps
-/// none of the nodes it has read.
-struct Locate<'a>(&'a [&'a str]);
-
-impl<'de> DeserializeSeed<'de> for Locate<'_> {
-    type Value = ();
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Locate<'_> {
-    fn found<E: de::Error>(&self) -> Result<(), E> {
-        Err(E::custom("here"))
-    }
-}
-
-impl<'de> Visitor<'de> for Locate<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-    fn visit_none<E: de::Error>(self) -> Result<(), E> {
-        self.found()
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        self.found()
-    }
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        self.found()
-    }
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
-        self.found()
-    }
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
-        self.found()
-    }
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        self.found()
-    }
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
-        self.found()
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Some((first, rest)) = self.0.split_first() else { return self.found() };
-        let Ok(wanted) = first.parse::<usize>() else { return self.found() };
-        for _ in 0..wanted {
-            if seq.next_element::<IgnoredAny>()?.is_none() {
-                return self.found();
-            }
-        }
-        match seq.next_element_seed(Locate(rest))? {
-            Some(()) | None => self.found(),
-        }
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some((first, rest)) = self.0.split_first() else { return self.found() };
-        while let Some(Key(key)) = map.next_key()? {
-            if key == *first {
-                return map.next_value_seed(Locate(rest));
-            }
-            map.next_value::<IgnoredAny>()?;
-        }
-        self.found()
-    }
 }
 
 #[cfg(test)]

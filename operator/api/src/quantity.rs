@@ -1,8 +1,10 @@
 //! Amounts as Kubernetes writes them: `20Gi`, `500m`, `1e3`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
@@ -35,6 +37,16 @@ pub enum QuantityError {
 }
 
 impl Quantity {
+    /// `count` GiB.
+    pub(crate) fn gibibytes(count: u16) -> Self {
+        Self { text: format!("{count}Gi"), milli: (u128::from(count) << 30) * 1000 }
+    }
+
+    /// `count` thousandths.
+    pub(crate) fn millis(count: u16) -> Self {
+        Self { text: format!("{count}m"), milli: count.into() }
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -169,6 +181,21 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
+impl JsonSchema for Quantity {
+    fn schema_name() -> Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "pattern": r"^\+?([0-9]+\.?[0-9]*|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$",
+            "maxLength": TEXT_BYTES_MAX,
+            "minimum": 0,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -201,6 +228,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Quantity>().map(|q| q.milli()), Ok(milli), "{text}");
         }
+        assert_eq!("3Gi".parse(), Ok(Quantity::gibibytes(3)));
+        assert_eq!("500m".parse(), Ok(Quantity::millis(500)));
         assert_eq!("1500m".parse::<Quantity>().map(|q| q.units()), Ok(2));
     }
 

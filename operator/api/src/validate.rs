@@ -2,11 +2,16 @@
 
 use std::fmt;
 
-use crate::brokers::{Brokers, Storage, StorageType};
+use crate::brokers::GroupOverride;
 use crate::cluster::Cluster;
-use crate::config;
+use crate::config::{self, Component};
+use crate::image::Image;
 use crate::layout::Layout;
 use crate::nameserver::NameServer;
+use crate::pod::{Pod, Resources, is_reserved_env};
+use crate::quantity::Quantity;
+
+mod brokers;
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +56,43 @@ impl fmt::Display for Violation {
 /// Everything about `cluster` that breaks a rule; nothing if it may be planned.
 pub fn validate(cluster: &Cluster) -> Vec<Violation> {
     let mut found = Vec::new();
-    let name = &cluster.metadata.name;
-    if !is_cluster_name(name) {
+    name_rules(cluster, &mut found);
+    let spec = &cluster.spec;
+    if let Some(version) = &spec.version {
+        tag_rule("spec.version", version, 64, &mut found);
+    }
+    image_rules("spec.image", &spec.image, &mut found);
+    metrics_rules(cluster, &mut found);
+    at_most("spec.logging.filters", spec.logging.filters.len(), 64, &mut found);
+    for target in spec.logging.filters.keys() {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
+        if !(1..=128).contains(&target.len()) || !target.bytes().all(plain) {
+            found.push(Violation::new(
+                "spec.logging.filters",
+                target,
+                "must be the target of log events, such as rmq_store",
+            ));
+        }
+    }
+    pod_rules("spec.podDefaults", &spec.pod_defaults, &mut found);
+    let clients = &spec.security.network_policy.clients;
+    at_most("spec.security.networkPolicy.clients", clients.len(), 64, &mut found);
+    name_server_rules(&spec.nameserver, &mut found);
+    layout_rules(cluster, &mut found);
+    brokers::rules(cluster, &mut found);
+    found
+}
+
+fn name_rules(cluster: &Cluster, found: &mut Vec<Violation>) {
+    let name = cluster.name();
+    if name.is_empty() {
+        found.push(Violation::missing("metadata.name", "is required"));
+    } else if !is_cluster_name(name) || name.starts_with(|first: char| first.is_ascii_digit()) {
         found.push(Violation::new(
             "metadata.name",
             name,
-            "must be 1 to 40 lower-case letters, digits and `-`, a letter or digit at both ends",
+            "must be 1 to 40 lower-case letters, digits and `-`, beginning with a letter and not \
+             ending with `-`",
         ));
     }
     if let Some(cluster_name) = &cluster.spec.cluster_name {
@@ -69,71 +105,74 @@ pub fn validate(cluster: &Cluster) -> Vec<Violation> {
             ));
         }
     }
-    metrics_rules(cluster, &mut found);
-    for target in cluster.spec.logging.filters.keys() {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
-        if target.is_empty() || !target.bytes().all(plain) {
-            found.push(Violation::new(
-                "spec.logging.filters",
-                target,
-                "must be the target of log events, such as rmq_store",
-            ));
-        }
-    }
-    name_server_rules(&cluster.spec.nameserver, &mut found);
-    layout_rules(cluster, &mut found);
-    broker_rules(cluster, &mut found);
-    found
 }
 
 /// What may not change from `old` to `new`, which have the same name.
 pub fn validate_update(old: &Cluster, new: &Cluster) -> Vec<Violation> {
-    let mut found = Vec::new();
-    let mut keep = |path: &str, old: &dyn fmt::Display, new: &dyn fmt::Display| {
-        let (old, new) = (old.to_string(), new.to_string());
-        if old != new {
-            found.push(Violation::new(
-                path,
-                new,
-                format!("cannot replace `{old}`: it is immutable"),
-            ));
-        }
-    };
-    keep("spec.clusterName", &old.cluster_name(), &new.cluster_name());
-    let (old_brokers, new_brokers) = (&old.spec.brokers, &new.spec.brokers);
-    keep("spec.brokers.namePrefix", &old_brokers.name_prefix, &new_brokers.name_prefix);
-    let (old_volume, new_volume) = (&old_brokers.storage, &new_brokers.storage);
-    keep("spec.brokers.storage.type", &old_volume.broker_kind(), &new_volume.broker_kind());
-    let class = |storage: &Storage| storage.class_name.clone().unwrap_or_default();
-    keep("spec.brokers.storage.className", &class(old_volume), &class(new_volume));
-    let (old_state, new_state) = (&old.spec.nameserver.storage, &new.spec.nameserver.storage);
-    keep(
-        "spec.nameserver.storage.type",
-        &old_state.name_server_kind(),
-        &new_state.name_server_kind(),
-    );
-    if let (Some(old_size), Some(new_size)) = (&old_volume.size, &new_volume.size)
-        && new_size.milli() < old_size.milli()
-    {
-        found.push(Violation::new(
-            "spec.brokers.storage.size",
-            new_size,
-            format!("is less than before (`{old_size}`): volumes cannot shrink"),
-        ));
+    let mut kept = Kept(Vec::new());
+    kept.value("spec.clusterName", &old.cluster_name(), &new.cluster_name());
+    let (was, is) = (&old.spec.brokers, &new.spec.brokers);
+    kept.value("spec.brokers.namePrefix", &was.name_prefix, &is.name_prefix);
+    let path = |field: &str| format!("spec.brokers.storage.{field}");
+    let (before, after) = (&was.storage, &is.storage);
+    kept.value(&path("type"), &before.kind, &after.kind);
+    kept.value(&path("className"), &text(&before.class_name), &text(&after.class_name));
+    kept.value(&path("accessMode"), &before.access_mode, &after.access_mode);
+    if let (Some(before), Some(after)) = (&before.size, &after.size) {
+        kept.size(&path("size"), before, after);
     }
-    found
+    match (&before.commit_log, &after.commit_log) {
+        (Some(before), Some(after)) => {
+            let class = path("commitLog.className");
+            kept.value(&class, &text(&before.class_name), &text(&after.class_name));
+            kept.size(&path("commitLog.size"), &before.size, &after.size);
+        }
+        (None, None) => {}
+        (before, _) => {
+            let volume = |there| if there { "a volume" } else { "none" };
+            kept.value(&path("commitLog"), &volume(before.is_some()), &volume(before.is_none()));
+        }
+    }
+    for (index, one) in is.group_overrides.iter().enumerate() {
+        let class = |one: &GroupOverride| {
+            one.storage.as_ref().map(|storage| text(&storage.class_name).to_owned())
+        };
+        if let Some(before) = was.group_overrides.iter().find(|other| other.name == one.name) {
+            let path = format!("spec.brokers.groupOverrides[{index}].storage.className");
+            let (before, after) = (class(before), class(one));
+            kept.value(&path, &text(&before), &text(&after));
+        }
+    }
+    let path = |field: &str| format!("spec.nameserver.storage.{field}");
+    let (before, after) = (&old.spec.nameserver.storage, &new.spec.nameserver.storage);
+    kept.value(&path("type"), &before.kind, &after.kind);
+    kept.value(&path("className"), &text(&before.class_name), &text(&after.class_name));
+    kept.size(&path("size"), &before.size, &after.size);
+    kept.0
 }
 
-impl Storage {
-    /// Kind of a broker's volume.
-    pub fn broker_kind(&self) -> StorageType {
-        self.kind.unwrap_or(StorageType::PersistentVolumeClaim)
+/// Collects what was not kept.
+struct Kept(Vec<Violation>);
+
+impl Kept {
+    fn value(&mut self, path: &str, old: &dyn fmt::Display, new: &dyn fmt::Display) {
+        let (old, new) = (old.to_string(), new.to_string());
+        if old != new {
+            let rule = format!("cannot replace `{old}`: it is immutable");
+            self.0.push(Violation::new(path, new, rule));
+        }
     }
 
-    /// Kind of a name server's volume.
-    pub fn name_server_kind(&self) -> StorageType {
-        self.kind.unwrap_or(StorageType::Ephemeral)
+    fn size(&mut self, path: &str, old: &Quantity, new: &Quantity) {
+        if new.milli() < old.milli() {
+            let rule = format!("is less than before (`{old}`): volumes cannot shrink");
+            self.0.push(Violation::new(path, new, rule));
+        }
     }
+}
+
+fn text(value: &Option<String>) -> &str {
+    value.as_deref().unwrap_or_default()
 }
 
 /// Whether `text` can be the name of a cluster: a DNS label of at most 40 characters, which is
@@ -164,7 +203,8 @@ fn metrics_rules(cluster: &Cluster, found: &mut Vec<Violation>) {
     if port == 0 {
         found.push(Violation::new("spec.metrics.port", 0, "must be 1 to 65535"));
     } else if cluster.spec.metrics.enabled
-        && (port == cluster.spec.nameserver.port || port.abs_diff(listen) <= 2)
+        && (matches!(i32::from(port) - i32::from(cluster.spec.nameserver.port), 0 | 2)
+            || port.abs_diff(listen) <= 2)
     {
         let rule = "is a port of the brokers or name servers: every process needs one more";
         found.push(Violation::new("spec.metrics.port", port, rule));
@@ -203,10 +243,16 @@ fn name_server_rules(name_server: &NameServer, found: &mut Vec<Violation>) {
             ));
         }
     }
-    if name_server.port == 0 {
-        found.push(Violation::new("spec.nameserver.port", 0, "must be 1 to 65535"));
+    // The control port is two above it.
+    in_range("spec.nameserver.port", name_server.port.into(), 1..=65533, found);
+    if name_server.service.node_port == Some(0) {
+        found.push(Violation::new("spec.nameserver.service.nodePort", 0, "must be 1 to 65535"));
     }
-    settings_rules("spec.nameserver.config", &name_server.config, found);
+    in_range("spec.nameserver.pdb.maxUnavailable", name_server.pdb.max_unavailable, 0..=9, found);
+    resources_rules("spec.nameserver.resources", &name_server.resources, found);
+    image_rules("spec.nameserver.image", &name_server.image, found);
+    pod_rules("spec.nameserver.pod", &name_server.pod, found);
+    settings_rules("spec.nameserver.config", Component::NameServer, &name_server.config, found);
 }
 
 fn layout_rules(cluster: &Cluster, found: &mut Vec<Violation>) {
@@ -232,77 +278,90 @@ fn layout_rules(cluster: &Cluster, found: &mut Vec<Violation>) {
     }
 }
 
-fn broker_rules(cluster: &Cluster, found: &mut Vec<Violation>) {
-    let brokers = &cluster.spec.brokers;
-    if let Some(groups) = brokers.groups {
-        in_range("spec.brokers.groups", groups, 1..=64, found);
+fn at_most(path: &str, count: usize, max: usize, found: &mut Vec<Violation>) {
+    if max < count {
+        let rule = format!("are more than {max}");
+        found.push(Violation::new(path, format!("{count} entries"), rule));
     }
-    if let Some(replicas) = brokers.replicas_per_group {
-        in_range("spec.brokers.replicasPerGroup", replicas, 1..=7, found);
-    }
-    let replicas = cluster.shape().replicas_per_group;
-    let in_sync = brokers.sync.min_in_sync;
-    if in_sync == 0 || replicas < in_sync {
-        let rule = format!("must be 1 to {replicas}, the replicas of a group");
-        found.push(Violation::new("spec.brokers.sync.minInSync", in_sync, rule));
-    }
-    let prefix = &brokers.name_prefix;
-    let tail = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !prefix.starts_with(|first: char| first.is_ascii_lowercase())
-        || 16 < prefix.len()
-        || !prefix.bytes().all(tail)
-    {
-        found.push(Violation::new(
-            "spec.brokers.namePrefix",
-            prefix,
-            "must be 1 to 16 lower-case letters, digits and `-`, beginning with a letter",
-        ));
-    }
-    // Two ports below and two above it belong to the broker as well.
-    in_range("spec.brokers.listenPort", brokers.listen_port.into(), 3..=65533, found);
-    if brokers.storage.size.is_none() && brokers.storage.broker_kind() != StorageType::Ephemeral {
-        found.push(Violation::missing(
-            "spec.brokers.storage.size",
-            "is required unless storage.type is Ephemeral",
-        ));
-    }
-    in_range(
-        "spec.brokers.shutdown.gracePeriodSeconds",
-        brokers.shutdown.grace_period_seconds,
-        1..=86400,
-        found,
-    );
-    settings_rules("spec.brokers.config", &brokers.config, found);
-    override_rules(brokers, found);
 }
 
-fn override_rules(brokers: &Brokers, found: &mut Vec<Violation>) {
-    const OVERRIDES: &str = "spec.brokers.groupOverrides";
-    if 64 < brokers.group_overrides.len() {
-        let count = format!("{} entries", brokers.group_overrides.len());
-        found.push(Violation::new(OVERRIDES, count, "are more than 64"));
-        return;
+fn tag_rule(path: &str, tag: &str, max: usize, found: &mut Vec<Violation>) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    if !(1..=max).contains(&tag.len()) || !tag.bytes().all(plain) || tag.starts_with(['.', '-']) {
+        let rule = format!(
+            "must be 1 to {max} letters, digits, `_`, `.` and `-`, beginning with none of the last two"
+        );
+        found.push(Violation::new(path, tag, rule));
     }
-    for (index, one) in brokers.group_overrides.iter().enumerate() {
-        let path = format!("{OVERRIDES}[{index}]");
-        let suffix = one.name.strip_prefix(&*brokers.name_prefix).and_then(|s| s.strip_prefix('-'));
-        let is_group = suffix.is_some_and(|letters| {
-            (1..=2).contains(&letters.len())
-                && letters.bytes().all(|byte| byte.is_ascii_lowercase())
-        });
-        if !is_group {
-            let rule = format!("must be the name of a group, such as {}-a", brokers.name_prefix);
-            found.push(Violation::new(format!("{path}.name"), &one.name, rule));
+}
+
+fn image_rules(path: &str, image: &Image, found: &mut Vec<Violation>) {
+    for (field, value, max) in
+        [("registry", &image.registry, 253), ("repository", &image.repository, 255)]
+    {
+        if let Some(value) = value
+            && (!(1..=max).contains(&value.len())
+                || !value.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            let rule = format!("must be 1 to {max} characters without blanks");
+            found.push(Violation::new(format!("{path}.{field}"), value, rule));
         }
-        if brokers.group_overrides.iter().take(index).any(|other| other.name == one.name) {
-            found.push(Violation::new(format!("{path}.name"), &one.name, "is given twice"));
+    }
+    if let Some(tag) = &image.tag {
+        tag_rule(&format!("{path}.tag"), tag, 128, found);
+    }
+    if let Some(digest) = &image.digest {
+        let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+        let valid = digest
+            .strip_prefix("sha256:")
+            .is_some_and(|hash| hash.len() == 64 && hash.bytes().all(hex));
+        if !valid {
+            let rule = "must be sha256: and 64 lower-case hexadecimal digits";
+            found.push(Violation::new(format!("{path}.digest"), digest, rule));
         }
-        settings_rules(&format!("{path}.config"), &one.config, found);
+    }
+    at_most(&format!("{path}.pullSecrets"), image.pull_secrets.len(), 16, found);
+}
+
+fn resources_rules(path: &str, resources: &Resources, found: &mut Vec<Violation>) {
+    for (name, request) in &resources.requests {
+        if let Some(limit) = resources.limits.get(name)
+            && limit.milli() < request.milli()
+        {
+            let rule = format!("is more than the limit (`{limit}`)");
+            found.push(Violation::new(format!("{path}.requests.{name}"), request, rule));
+        }
+    }
+    at_most(&format!("{path}.requests"), resources.requests.len(), 16, found);
+    at_most(&format!("{path}.limits"), resources.limits.len(), 16, found);
+}
+
+fn pod_rules(path: &str, pod: &Pod, found: &mut Vec<Violation>) {
+    for (index, variable) in pod.env.iter().enumerate() {
+        if is_reserved_env(&variable.name) {
+            found.push(Violation::new(
+                format!("{path}.env[{index}].name"),
+                &variable.name,
+                "cannot be set: the operator gives pods RMQ_* and what describes the pod",
+            ));
+        }
+    }
+    for (field, count, max) in [
+        ("labels", pod.labels.len(), 64),
+        ("annotations", pod.annotations.len(), 64),
+        ("nodeSelector", pod.node_selector.len(), 64),
+        ("tolerations", pod.tolerations.len(), 64),
+        ("topologySpreadConstraints", pod.topology_spread_constraints.len(), 16),
+        ("hostAliases", pod.host_aliases.len(), 64),
+        ("env", pod.env.len(), 64),
+    ] {
+        at_most(&format!("{path}.{field}"), count, max, found);
     }
 }
 
 fn settings_rules(
     path: &str,
+    component: Component,
     settings: &std::collections::BTreeMap<String, String>,
     found: &mut Vec<Violation>,
 ) {
@@ -330,6 +389,11 @@ fn settings_rules(
                 value.escape_debug(),
                 "must not contain control characters",
             ));
+        } else if let Some(key) = config::key(component, name)
+            && !value.trim().is_empty()
+            && !key.kind.accepts(value)
+        {
+            found.push(Violation::new(at(), value, format!("must be {}", key.kind.rule())));
         }
     }
 }

@@ -56,7 +56,7 @@ pub fn resolve(cluster: &Cluster, environment: &impl Environment) -> Plan {
         }
     }
     Plan {
-        name: cluster.metadata.name.clone(),
+        name: cluster.name().to_owned(),
         cluster_name: cluster.cluster_name().to_owned(),
         name_servers,
         replicas_per_group: shape.replicas_per_group,
@@ -80,7 +80,7 @@ fn name_server(
     warnings: &mut Vec<String>,
 ) -> Process {
     let pod = PodId::Namesrv { ordinal };
-    let name = format!("{}-namesrv-{ordinal}", cluster.metadata.name);
+    let name = format!("{}-namesrv-{ordinal}", cluster.name());
     let endpoint = environment.endpoint(cluster, pod);
     let paths = environment.paths(&name, pod);
     let mut derived = shared_settings(cluster, environment, &endpoint);
@@ -101,7 +101,7 @@ fn broker(
     let brokers = &cluster.spec.brokers;
     let pod = PodId::Broker { group: place.group, ordinal: place.ordinal };
     let group = group_name(&brokers.name_prefix, place.group);
-    let name = format!("{}-{group}-{}", cluster.metadata.name, place.ordinal);
+    let name = format!("{}-{group}-{}", cluster.name(), place.ordinal);
     let endpoint = environment.endpoint(cluster, pod);
     let paths = environment.paths(&name, pod);
     let role = match (place.ordinal, place.shape.replication) {

@@ -2,14 +2,19 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use k8s_openapi::api::core::v1::EnvVar;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 use super::*;
-use crate::brokers::{Brokers, GroupOverride, Resources, Shutdown, Storage, StorageType};
-use crate::cluster::{
-    DeletionPolicy, LogFormat, LogLevel, Logging, Metadata, Metrics, Spec, VolumePolicy,
-};
+use crate::addressing::{Addressing, Advertise, External, ExternalType};
+use crate::brokers::{Brokers, GroupOverride};
+use crate::cluster::{DeletionPolicy, LogFormat, LogLevel, Logging, Metrics, Spec, VolumePolicy};
 use crate::layout::{Layout, Replication};
 use crate::nameserver::NameServer;
-use crate::{Quantity, SyncReplication};
+use crate::operations::{Drain, Shutdown};
+use crate::pod::{Pod, Resources, ServiceAccount};
+use crate::storage::{AccessMode, NameServerStorage, Storage, StorageType, Volume};
+use crate::{Duration, Image, Quantity, Security, SyncReplication};
 
 const SMALLEST: &str = "\
 apiVersion: rocketmq.rs/v1alpha1
@@ -45,7 +50,7 @@ fn several_documents_and_empty_ones() {
     let other = SMALLEST.replace("demo", "other");
     let clusters = read(&format!("---\n{SMALLEST}---\n---\n# nothing\n---\n{other}---\n"));
     let names: Vec<_> =
-        clusters.expect("valid").into_iter().map(|cluster| cluster.metadata.name).collect();
+        clusters.expect("valid").into_iter().map(|cluster| cluster.name().to_owned()).collect();
     assert_eq!(names, ["demo", "other"]);
     assert_eq!(
         faults(&format!("{SMALLEST}---\n{SMALLEST}")),
@@ -116,7 +121,7 @@ fn faults_name_place_value_and_rule() {
         (
             "metadata: {name: demo}",
             "metadata: {}",
-            &["line 3, column 11: metadata: missing field `name`"],
+            &["line 3, column 11: metadata.name: is required"],
         ),
     ];
     for (from, to, expected) in cases {
@@ -183,13 +188,49 @@ fn settings() -> impl Strategy<Value = std::collections::BTreeMap<String, String
 fn storage() -> impl Strategy<Value = Storage> {
     let kind =
         prop::sample::select(vec![StorageType::PersistentVolumeClaim, StorageType::Ephemeral]);
-    (quantity(), option::of(kind), option::of("[a-z]{1,8}"))
-        .prop_map(|(size, kind, class_name)| Storage { size: Some(size), kind, class_name })
+    let mode = prop::sample::select(vec![AccessMode::ReadWriteOnce, AccessMode::ReadWriteOncePod]);
+    let volume = (quantity(), option::of("[a-z]{1,8}"))
+        .prop_map(|(size, class_name)| Volume { size, class_name });
+    (quantity(), kind, option::of("[a-z]{1,8}"), mode, option::of(volume), settings()).prop_map(
+        |(size, kind, class_name, access_mode, commit_log, labels)| Storage {
+            size: Some(size),
+            kind,
+            class_name,
+            access_mode,
+            commit_log,
+            labels,
+            ..Storage::default()
+        },
+    )
 }
 
 fn resources() -> impl Strategy<Value = Resources> {
-    let amounts = || btree_map("cpu|memory", quantity(), 0..2);
-    (amounts(), amounts()).prop_map(|(requests, limits)| Resources { requests, limits })
+    (quantity(), quantity()).prop_map(|(one, other)| {
+        let (less, more) = if one.milli() < other.milli() { (one, other) } else { (other, one) };
+        Resources {
+            requests: [("cpu".to_owned(), less)].into(),
+            limits: [("cpu".to_owned(), more)].into(),
+        }
+    })
+}
+
+fn pod() -> impl Strategy<Value = Pod> {
+    (settings(), option::of("[a-z]{1,9}"), option::of("[A-Z]{1,9}"), any::<bool>()).prop_map(
+        |(labels, scheduler_name, variable, create)| Pod {
+            labels,
+            scheduler_name,
+            env: variable
+                .into_iter()
+                .map(|name| EnvVar { name, value: Some("1".to_owned()), value_from: None })
+                .collect(),
+            service_account: Some(ServiceAccount {
+                create,
+                name: None,
+                annotations: Default::default(),
+            }),
+            ..Pod::default()
+        },
+    )
 }
 
 fn name_server() -> impl Strategy<Value = NameServer> {
@@ -198,48 +239,87 @@ fn name_server() -> impl Strategy<Value = NameServer> {
             option::of(1_u32..=9).prop_map(|replicas| (replicas, Vec::new())),
             vec("[a-z]{1,9}:[1-9][0-9]{0,3}", 1..4).prop_map(|addresses| (None, addresses)),
         ],
-        1_u16..,
+        1_u16..=5000,
         settings(),
-        storage(),
+        quantity(),
         resources(),
+        pod(),
     )
-        .prop_map(|((replicas, external_addresses), port, config, storage, resources)| {
-            NameServer { replicas, external_addresses, port, config, storage, resources }
+        .prop_map(|((replicas, external_addresses), port, config, size, resources, pod)| {
+            let storage = NameServerStorage { size, ..NameServerStorage::default() };
+            NameServer {
+                replicas,
+                external_addresses,
+                port,
+                config,
+                storage,
+                resources,
+                pod,
+                ..NameServer::default()
+            }
         })
+}
+
+fn addressing() -> impl Strategy<Value = Addressing> {
+    prop_oneof![
+        prop::sample::select(vec![Advertise::ServiceIP, Advertise::PodDNS, Advertise::PodIP])
+            .prop_map(|advertise| Addressing { advertise, ..Addressing::default() }),
+        option::of("[a-z]{1,5}-\\{pod\\}").prop_map(|host_template| Addressing {
+            advertise: Advertise::External,
+            external: Some(External {
+                kind: ExternalType::NodePort,
+                host_template,
+                per_pod: Vec::new(),
+            }),
+            ..Addressing::default()
+        }),
+    ]
 }
 
 fn brokers() -> impl Strategy<Value = Brokers> {
     (
         (1_u32..=64, 1_u32..=7, any::<bool>(), 1_u32..=7),
         "[a-z][a-z0-9]{0,15}",
-        3_u16..=65533,
+        20_000_u16..=65533,
         storage(),
         settings(),
         resources(),
-        (settings(), any::<bool>(), 1_u32..999),
+        (settings(), any::<bool>(), 6_u32..999),
+        (addressing(), option::of(1_u16..99)),
     )
-        .prop_map(|(shape, name_prefix, listen_port, storage, config, resources, rest)| {
-            let (groups, replicas, sync, in_sync) = shape;
-            let (override_config, slave_read, grace_period_seconds) = rest;
-            Brokers {
-                groups: Some(groups),
-                replicas_per_group: Some(replicas),
-                replication: Some(if sync { Replication::Sync } else { Replication::Async }),
-                sync: SyncReplication { min_in_sync: in_sync.min(replicas) },
-                group_overrides: vec![GroupOverride {
-                    name: format!("{name_prefix}-b"),
-                    config: override_config,
-                    resources: Resources::default(),
-                }],
-                name_prefix,
-                listen_port,
-                storage,
-                config,
-                resources,
-                slave_read,
-                shutdown: Shutdown { grace_period_seconds },
-            }
-        })
+        .prop_map(
+            |(shape, name_prefix, listen_port, storage, config, resources, rest, more)| {
+                let (groups, replicas, sync, in_sync) = shape;
+                let (override_config, slave_read, grace_period_seconds) = rest;
+                let (addressing, timeout) = more;
+                let minutes = |minutes: u16| format!("{minutes}m").parse::<Duration>();
+                Brokers {
+                    groups: Some(groups),
+                    replicas_per_group: Some(replicas),
+                    replication: Some(if sync { Replication::Sync } else { Replication::Async }),
+                    sync: SyncReplication { min_in_sync: in_sync.min(replicas) },
+                    group_overrides: vec![GroupOverride {
+                        name: format!("{name_prefix}-b"),
+                        zone: Some("z".to_owned()),
+                        config: override_config,
+                        ..GroupOverride::default()
+                    }],
+                    name_prefix,
+                    listen_port,
+                    storage,
+                    config,
+                    resources,
+                    slave_read,
+                    shutdown: Shutdown { grace_period_seconds, ..Shutdown::default() },
+                    addressing,
+                    drain: Drain {
+                        timeout: timeout.map(|span| minutes(span).expect("in range")),
+                        ..Drain::default()
+                    },
+                    ..Brokers::default()
+                }
+            },
+        )
 }
 
 fn cluster() -> impl Strategy<Value = Cluster> {
@@ -252,20 +332,19 @@ fn cluster() -> impl Strategy<Value = Cluster> {
         ])
     };
     let format = prop::sample::select(vec![LogFormat::Json, LogFormat::Text]);
-    let logging =
-        (option::of(level()), btree_map("[a-z_:]{1,9}", level(), 0..3), option::of(format))
-            .prop_map(|(level, filters, format)| Logging { level, filters, format });
+    let logging = (level(), btree_map("[a-z_:]{1,9}", level(), 0..3), option::of(format))
+        .prop_map(|(level, filters, format)| Logging { level, filters, format });
     let policy = prop::sample::select(vec![VolumePolicy::Retain, VolumePolicy::Delete]);
     (
-        ("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", option::of("[a-z]{1,9}"), settings()),
+        ("[a-z]([a-z0-9-]{0,38}[a-z0-9])?", option::of("[a-z]{1,9}"), settings()),
         option::of("[A-Za-z0-9_-]{1,63}"),
-        option::of("[0-9.]{1,5}"),
+        option::of("[0-9][0-9.]{0,5}"),
         name_server(),
         brokers(),
         logging,
-        (any::<bool>(), 1_u16..),
-        option::of(policy),
-        (any::<bool>(), any::<bool>()),
+        (any::<bool>(), 6000_u16..7000),
+        policy,
+        (any::<bool>(), any::<bool>(), pod()),
     )
         .prop_map(
             |(
@@ -281,21 +360,28 @@ fn cluster() -> impl Strategy<Value = Cluster> {
             )| {
                 let (name, namespace, labels) = metadata;
                 Cluster {
-                    api_version: crate::API_VERSION.to_owned(),
-                    kind: crate::KIND.to_owned(),
-                    metadata: Metadata { name, namespace, labels, ..Metadata::default() },
+                    metadata: ObjectMeta {
+                        name: Some(name),
+                        namespace,
+                        labels: (!labels.is_empty()).then_some(labels),
+                        ..ObjectMeta::default()
+                    },
                     spec: Spec {
                         layout: Layout::Custom,
                         cluster_name,
                         version,
+                        image: Image::default(),
                         nameserver,
                         brokers,
+                        security: Security::default(),
                         logging,
                         metrics: Metrics { enabled: rest.0, port: rest.1 },
+                        pod_defaults: run.2,
                         deletion_policy: DeletionPolicy { volumes },
                         paused: run.0,
                         hibernated: run.1,
                     },
+                    status: None,
                 }
             },
         )

@@ -20,7 +20,7 @@ fn each_rule() {
     let settings: String = (0..129).map(|index| format!("k{index}: v, ")).collect();
     for (spec, expected) in [
         ("{layout: single, brokers: {storage: {type: Ephemeral}}}", ""),
-        ("{layout: single}", "spec.brokers.storage.size"),
+        ("{layout: single, brokers: {}}", "spec.brokers.storage.size"),
         ("{layout: single, clusterName: 'a b', brokers: {storage: {size: 1}}}", "spec.clusterName"),
         ("{layout: single, clusterName: '', brokers: {storage: {size: 1}}}", "spec.clusterName"),
         (
@@ -138,7 +138,8 @@ fn names_of_clusters() {
     let mut one = cluster("{layout: single, brokers: {storage: {size: 1}}}");
     for (name, valid) in [
         ("a", true),
-        ("0-a", true),
+        ("a-0", true),
+        ("0-a", false),
         (&*"a".repeat(40), true),
         (&*"a".repeat(41), false),
         ("", false),
@@ -149,7 +150,7 @@ fn names_of_clusters() {
         ("a/b", false),
         ("a.b", false),
     ] {
-        name.clone_into(&mut one.metadata.name);
+        one.metadata.name = Some(name.to_owned());
         assert_eq!(validate(&one).is_empty(), valid, "{name}");
     }
 }
