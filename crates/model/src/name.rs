@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub const RETRY_PREFIX: &str = "%RETRY%";
 /// Prefix of the dead-letter topic of a group.
 pub const DLQ_PREFIX: &str = "%DLQ%";
+/// Prefix of light queues, which have no topic of their own.
+pub const LMQ_PREFIX: &str = "%LMQ%";
 /// Prefix of system topics besides the fixed ones.
 pub const SYSTEM_PREFIX: &str = "rmq_sys_";
 

@@ -279,28 +279,27 @@ impl Appender {
         if self.arrivals.is_empty() {
             return;
         }
-        let mut status = PutStatus::Stored;
-        if let FlushMode::Sync { timeout } = self.shared.config.flush {
-            self.answer(status, |put| !put.wait);
+        let shared = Arc::clone(&self.shared);
+        if let FlushMode::Sync { timeout } = shared.config.flush {
+            self.answer(|put| !put.wait);
             self.answers.deliver();
-            let before = self.shared.clock.monotonic();
-            let synced = self.sync_log(self.end);
-            let took = self.shared.clock.monotonic().saturating_sub(before);
-            if synced.is_ok() && timeout < took {
-                status = PutStatus::FlushDiskTimeout;
-            }
+            self.answer(|_| true);
+            let deadline = shared.clock.monotonic().saturating_add(timeout);
+            shared.syncing.begin(deadline, std::mem::take(&mut self.answers));
+            shared.flusher.ring();
+            // A failure shuts the gate.
+            self.sync_log(self.end).ok();
+            self.answers = shared.syncing.end(shared.clock.monotonic());
+        } else {
+            self.answer(|_| true);
         }
-        if let Some(reason) = self.shared.gate.failure() {
+        if let Some(reason) = shared.gate.failure() {
             // Some of it may be on the disk: recovery decides, nobody is told it is stored.
-            for put in self.placed.drain(..) {
-                let failed = PutError::Failed { reason: Arc::clone(&reason) };
-                self.answers.push(put.receiver, (put.token, Err(failed)));
-            }
+            self.answers.fail(&reason);
             self.arrivals.clear();
             return;
         }
         self.show(time);
-        self.answer(status, |_| true);
     }
 
     fn sync_log(&mut self, end: u64) -> Result<(), PutError> {
@@ -352,7 +351,8 @@ impl Appender {
         shared.behind.ring();
     }
 
-    fn answer(&mut self, status: PutStatus, which: impl Fn(&Placed) -> bool) {
+    /// Makes the answers of puts that are stored as safely as they asked for.
+    fn answer(&mut self, which: impl Fn(&Placed) -> bool) {
         let mut kept = Vec::new();
         for put in self.placed.drain(..) {
             if !which(&put) {
@@ -374,7 +374,7 @@ impl Appender {
                 queue_offset: first.queue_offset,
                 store_time: first.store_time,
                 end: LogOffset(put.end),
-                status,
+                status: PutStatus::Stored,
             };
             self.answers.push(put.receiver, (put.token, Ok(ok)));
         }

@@ -163,6 +163,7 @@ impl ProgressFile {
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> io::Result<(Self, Option<Progress>)> {
         disk.create_dir_all(dir)?;
         let file = disk.open(&dir.join("progress"), OpenMode::Create)?;
+        disk.sync_dir(dir)?;
         let len = usize::try_from(file.size()?.min(4096)).unwrap_or(0);
         let mut bytes = vec![0; len];
         file.read_exact_at(0, &mut bytes)?;

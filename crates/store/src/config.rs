@@ -55,7 +55,7 @@ pub enum FlushMode {
     },
     /// `SYNC_FLUSH`: a put is answered once durable.
     Sync {
-        /// `syncFlushTimeout`: a slower sync is reported as such, though the message is stored.
+        /// `syncFlushTimeout`: puts that wait for longer are told so, though they are stored.
         timeout: Duration,
     },
 }

@@ -4,6 +4,7 @@
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::FlushMode;
 use crate::shared::{Dispatched, Following, Shared, Wake};
+use crate::syncing;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -166,9 +167,12 @@ pub(crate) fn sync_log_to(shared: &Shared, end: u64) -> io::Result<()> {
     }
 }
 
-/// Body of the thread that syncs the log in `ASYNC_FLUSH` mode; returns at once in the other.
+/// Body of the thread that syncs the log in `ASYNC_FLUSH` mode, and watches the syncs of the log's
+/// thread in the other.
 pub(crate) fn run_flusher(shared: &Shared) {
-    let FlushMode::Async { interval, least_bytes, thorough } = shared.config.flush else { return };
+    let FlushMode::Async { interval, least_bytes, thorough } = shared.config.flush else {
+        return syncing::watch(shared);
+    };
     let mut waited = Duration::ZERO;
     while shared.flusher.pause(interval) != Wake::Stop {
         if shared.gate.failure().is_some() {

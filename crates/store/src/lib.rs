@@ -11,6 +11,7 @@
 mod appender;
 mod checkpoint;
 mod config;
+mod damage;
 pub mod disk;
 pub mod durable;
 mod follow;
@@ -28,6 +29,7 @@ mod retention;
 mod shared;
 mod status;
 mod store;
+mod syncing;
 mod sys;
 
 pub use config::{

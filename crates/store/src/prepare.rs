@@ -5,7 +5,7 @@ use crate::index;
 use crate::put::{KeyHashes, Prepared, PutError};
 use crate::shared::Shared;
 use rmq_model::limits::{DERIVED_TOPIC_CHARS_MAX, PROPERTIES_BYTES_MAX, TOPIC_CHARS_MAX};
-use rmq_model::name::{RETRY_PREFIX, SCHEDULE_TOPIC};
+use rmq_model::name::{LMQ_PREFIX, RETRY_PREFIX, SCHEDULE_TOPIC};
 use rmq_model::sysflag;
 use rmq_record::properties::Known;
 use rmq_record::{EncodeError, Message, layout, tags};
@@ -68,6 +68,9 @@ fn check(shared: &Shared, message: &Message) -> Result<(), PutError> {
     let topic = message.topic.len();
     if topic_max < topic {
         return Err(illegal(format!("the topic has {topic} bytes, the limit is {topic_max}")));
+    }
+    if message.topic.starts_with(LMQ_PREFIX) {
+        return Err(illegal(format!("topics named {LMQ_PREFIX}… are light queues: not supported")));
     }
     if i32::try_from(message.queue_id).is_err() {
         return Err(illegal(format!("queue id {} is out of range", message.queue_id)));

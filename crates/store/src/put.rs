@@ -99,7 +99,8 @@ impl std::fmt::Debug for PutGroup {
 /// Token of a put and what became of it.
 pub type PutResult = (u64, Result<PutOk, PutError>);
 
-/// Takes the results of puts. Called on the log's thread: must be quick and must not block.
+/// Takes the results of puts. Called on the log's thread, or on another while a sync takes too long:
+/// must be quick and must not block.
 pub trait PutDone: Send + Sync {
     /// Called at most twice per batch of the log: once for puts that do not wait for the disk, once
     /// for the others. Every put of an accepted group is reported exactly once. Drain `results`.
@@ -128,7 +129,7 @@ pub struct PutOk {
 pub enum PutStatus {
     /// As safe as was asked for.
     Stored,
-    /// Stored, but the sync took longer than allowed.
+    /// Stored, but not durable within the time allowed; its sync may still go on.
     FlushDiskTimeout,
 }
 
@@ -296,6 +297,26 @@ impl Answers {
                 results.clear();
             }
         }
+    }
+
+    /// Nobody is told that something is stored.
+    pub(crate) fn fail(&mut self, reason: &Arc<str>) {
+        for result in self.results() {
+            if result.is_ok() {
+                *result = Err(PutError::Failed { reason: Arc::clone(reason) });
+            }
+        }
+    }
+
+    /// What is stored was not durable in time.
+    pub(crate) fn delay(&mut self) {
+        for ok in self.results().flatten() {
+            ok.status = PutStatus::FlushDiskTimeout;
+        }
+    }
+
+    fn results(&mut self) -> impl Iterator<Item = &mut Result<PutOk, PutError>> {
+        self.by_receiver.iter_mut().flat_map(|(_, results)| results).map(|(_, result)| result)
     }
 
     pub(crate) fn clear(&mut self) {

@@ -133,7 +133,7 @@ struct Gathered {
 impl Gathered {
     /// Copies the run; returns how many of its records are not there, because their segment is gone
     /// or the place holds something else.
-    fn flush(&mut self, shared: &Shared) -> io::Result<usize> {
+    fn flush(&mut self, shared: &Shared, queue: &Queue) -> io::Result<usize> {
         let Some((at, len)) = self.run.take() else { return Ok(0) };
         let sizes = std::mem::take(&mut self.run_sizes);
         if self.copy(shared, at, len, &sizes)? {
@@ -149,6 +149,9 @@ impl Gathered {
             } else {
                 self.bytes -= len;
                 missing += 1;
+                if shared.log.min() <= at {
+                    shared.damage.passed(queue, at);
+                }
             }
             at = at.saturating_add(u64::from(size));
         }
@@ -273,7 +276,7 @@ pub(crate) fn read(
             let adjacent =
                 got.run.is_some_and(|(at, len)| at.saturating_add(len as u64) == unit.log_offset);
             if !adjacent || want_record.is_some() {
-                let missing = got.flush(shared)?;
+                let missing = got.flush(shared, queue)?;
                 if missing > 0 {
                     count -= missing;
                     gone_below = shared.log.min();
@@ -281,6 +284,7 @@ pub(crate) fn read(
             }
             // A damaged unit must not make us read gigabytes.
             if log_end < unit.end() {
+                shared.damage.passed(queue, unit.log_offset);
                 continue;
             }
             let (at, len) = got.run.unwrap_or((unit.log_offset, 0));
@@ -290,7 +294,7 @@ pub(crate) fn read(
             count += 1;
             if let Some(want_record) = &mut want_record {
                 let before = got.records.len();
-                if got.flush(shared)? > 0 {
+                if got.flush(shared, queue)? > 0 {
                     count -= 1;
                     gone_below = shared.log.min();
                 } else if !want_record(got.records.get(before..).unwrap_or_default()) {
@@ -304,7 +308,7 @@ pub(crate) fn read(
             result.in_memory &= in_memory;
         }
     }
-    let missing = got.flush(shared)?;
+    let missing = got.flush(shared, queue)?;
     count -= missing;
     let gone = missing > 0 || gone_below > 0;
     result.count = count;

@@ -11,10 +11,11 @@ use crate::put::RecoveryProgress;
 use crate::queue::LoadError;
 use crate::queues::QueueTable;
 use rmq_model::Millis;
+use rmq_model::name::LMQ_PREFIX;
 use rmq_record::layout::Fault;
 use scan::{Scan, first_record_time, next_record_time};
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Java writes a checkpoint up to a minute before the queue files reach the disk.
@@ -46,6 +47,15 @@ pub enum OpenError {
         /// `RocksDB` or `DLedger`.
         kind: &'static str,
         /// What tells.
+        path: PathBuf,
+    },
+    /// Messages of these topics would seem to be missing. Delete the topics with the broker that
+    /// made them, or keep using it.
+    #[error("{} holds {what}, which are not supported", path.display())]
+    Unread {
+        /// What they are, and the setting that makes them.
+        what: &'static str,
+        /// Directory of a topic.
         path: PathBuf,
     },
     /// A file that does not belong here, or was made with another size setting.
@@ -128,12 +138,20 @@ pub(crate) struct Recovered {
     pub(crate) dispatched: u64,
 }
 
-/// Refuses stores of other kinds.
+/// What a Java broker may have beside log, queues and index, by directory: `TOPIC/QUEUE/FILE` below.
+const OTHER_QUEUES: [(&str, &str); 3] = [
+    ("batchconsumequeue", "queues of batches (queue.type=BatchCQ)"),
+    ("consumequeue_ext", "extended queue units (enableConsumeQueueExt)"),
+    ("compaction/compactionLog", "compacted topics (cleanup.policy=COMPACTION)"),
+];
+
+/// Refuses stores of other kinds, and what else of a Java store would be read wrongly.
 pub(crate) fn refuse_other_kinds(disk: &dyn Disk, config: &StoreConfig) -> Result<(), OpenError> {
-    let names = |dir: &std::path::Path| match disk.list(dir) {
+    let at = |path: &Path, source| OpenError::Io { path: path.to_owned(), source };
+    let names = |dir: &Path| match disk.list(dir) {
         Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(source) => Err(OpenError::Io { path: dir.to_owned(), source }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(at(dir, source)),
     };
     let queues = config.queues_dir();
     for name in names(&queues)? {
@@ -146,7 +164,40 @@ pub(crate) fn refuse_other_kinds(disk: &dyn Disk, config: &StoreConfig) -> Resul
             return Err(OpenError::Unsupported { kind: "DLedger", path: config.root.join(name) });
         }
     }
-    Ok(())
+    let refuse_topics = |dir: PathBuf, prefix: &str, what: &'static str| {
+        for topic in names(&dir)?.into_iter().filter(|topic| topic.starts_with(prefix)) {
+            let path = dir.join(topic);
+            if has_file(disk, &path, 1).map_err(|source| at(&path, source))? {
+                return Err(OpenError::Unread { what, path });
+            }
+        }
+        Ok(())
+    };
+    for (dir, what) in OTHER_QUEUES {
+        refuse_topics(config.root.join(dir), "", what)?;
+    }
+    refuse_topics(queues, LMQ_PREFIX, "light queues (enableLmq)")
+}
+
+/// Whether there is a file in `dir` or so many levels below it. Not if there is no such directory.
+fn has_file(disk: &dyn Disk, dir: &Path, levels: u8) -> io::Result<bool> {
+    let entries = match disk.list(dir) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(false);
+        }
+        entries => entries?,
+    };
+    for entry in entries {
+        let below = levels.checked_sub(1).filter(|_| entry.is_dir);
+        let found = match below {
+            Some(levels) => has_file(disk, &dir.join(&entry.name), levels)?,
+            None => !entry.is_dir,
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Opens the segment files, oldest first.

@@ -2,12 +2,14 @@
 
 use crate::checkpoint::{Checkpoint, CheckpointFile, ProgressFile};
 use crate::config::{Retention, StoreConfig};
+use crate::damage::Damage;
 use crate::disk::{Disk, DiskFile};
 use crate::index::{Index, IndexMark};
 use crate::log::Log;
 use crate::put::{Observers, PutDone, PutError, PutGroup};
 use crate::queue::Queue;
 use crate::queues::QueueTable;
+use crate::syncing::Syncing;
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use rmq_model::{Clock, Millis};
@@ -27,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) index: Option<Index>,
     pub(crate) inbox: Inbox,
     pub(crate) gate: Gate,
+    pub(crate) damage: Damage,
     /// Everything below `end` can be read from queues and index.
     pub(crate) dispatched: Mutex<Dispatched>,
     /// Queues with units that are only in memory.
@@ -37,7 +40,9 @@ pub(crate) struct Shared {
     pub(crate) behind: Signal,
     /// Wakes the thread that makes segments and deletes.
     pub(crate) upkeep: Signal,
-    /// Wakes the thread that syncs the log in asynchronous mode.
+    /// Puts that wait for a sync of the log.
+    pub(crate) syncing: Syncing,
+    /// Wakes the thread that syncs the log in asynchronous mode, and watches syncs in the other.
     pub(crate) flusher: Signal,
     /// Held by whoever writes queues and index.
     pub(crate) following: Mutex<Following>,

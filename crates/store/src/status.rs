@@ -31,10 +31,14 @@ pub struct StoreStatus {
     pub log_disk_percent: u8,
     /// Used share of the queues' file system, percent.
     pub queue_disk_percent: u8,
+    /// Bytes in use on the queues' file system, by whatever.
+    pub disk_used_bytes: u64,
     /// Segment files.
     pub segments: usize,
     /// Topics that have queues.
     pub topics: usize,
+    /// Places of the log where reads found no record; 256 stands for all above.
+    pub damaged_places: usize,
     /// Why puts are refused now.
     pub refused: Option<String>,
 }
@@ -49,6 +53,7 @@ pub(crate) fn status(shared: &Shared) -> StoreStatus {
     let (inbox_puts, inbox_bytes) = shared.inbox.depth();
     let (log_disk_percent, queue_disk_percent) =
         retention::used_percent(shared).unwrap_or_default();
+    let space = shared.disk.space(&shared.config.root);
     let refusal = shared.gate.refusal(shared.retention.load().warning_percent);
     StoreStatus {
         log_min: LogOffset(shared.log.min()),
@@ -63,8 +68,10 @@ pub(crate) fn status(shared: &Shared) -> StoreStatus {
         inbox_bytes,
         log_disk_percent,
         queue_disk_percent,
+        disk_used_bytes: space.map_or(0, |space| space.used),
         segments: shared.log.segments().len(),
         topics: shared.queues.topics().len(),
+        damaged_places: shared.damage.places(),
         refused: refusal.map(|refusal| refusal.to_string()),
     }
 }

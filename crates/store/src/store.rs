@@ -3,6 +3,7 @@
 use crate::appender::Appender;
 use crate::checkpoint::{CheckpointFile, Progress, ProgressFile};
 use crate::config::{Retention, StoreConfig};
+use crate::damage::Damage;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::follow;
 use crate::index::Index;
@@ -17,6 +18,7 @@ use crate::recovery::{self, Evidence, OpenError, Recovery};
 use crate::retention;
 use crate::shared::{Dispatched, Following, Gate, Inbox, Shared, Signal};
 use crate::status::{self, StoreStatus};
+use crate::syncing::Syncing;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -206,11 +208,13 @@ impl Store {
             index,
             inbox,
             gate: Gate::default(),
+            damage: Damage::default(),
             dispatched: Mutex::new(dispatched),
             dirty: Mutex::default(),
             units_pending: AtomicUsize::new(0),
             behind: Signal::default(),
             upkeep: Signal::default(),
+            syncing: Syncing::default(),
             flusher: Signal::default(),
             following: Mutex::new(following),
             _lock: lock,
@@ -400,10 +404,14 @@ impl Store {
         self.shared.queues.ids(topic)
     }
 
-    /// Removes a topic's queues. Its records stay in the log until they expire. False if there were
-    /// none.
+    /// Removes a topic's queues. Its records stay in the log until they expire, so the checkpoint is
+    /// moved behind them: recovery must not make the queues again. False if there were none.
     pub fn delete_topic(&self, topic: &str) -> io::Result<bool> {
-        self.shared.queues.delete(topic)
+        let deleted = self.shared.queues.delete(topic)?;
+        if deleted {
+            self.flush()?;
+        }
+        Ok(deleted)
     }
 
     /// Deletes expired segments now, whatever the hour, and what points to them; returns how many.

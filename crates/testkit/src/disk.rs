@@ -3,7 +3,7 @@
 //! Every write is kept until the next sync of its file. [`FaultDisk::power_cut`] gives the disk as
 //! it would be found after one: what was synced, plus any subset of the pages that were not.
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rmq_model::Millis;
 use rmq_store::disk::{Disk, DiskFile, Entry, Map, OpenMode, Space};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +59,14 @@ struct State {
 #[derive(Clone, Default)]
 pub struct FaultDisk {
     state: Arc<Mutex<State>>,
+    gate: Arc<SyncGate>,
+}
+
+/// Holds syncs up.
+#[derive(Default)]
+struct SyncGate {
+    shut: Mutex<bool>,
+    opened: Condvar,
 }
 
 impl std::fmt::Debug for FaultDisk {
@@ -71,6 +79,12 @@ impl FaultDisk {
     /// Sets what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.state.lock().faults = faults;
+    }
+
+    /// Syncs of files that begin from now on do not return before this is called with `false`.
+    pub fn hold_syncs(&self, hold: bool) {
+        *self.gate.shut.lock() = hold;
+        self.gate.opened.notify_all();
     }
 
     /// Syncs of files so far, failed ones not counted.
@@ -119,7 +133,7 @@ impl FaultDisk {
             after.files.insert(path, Arc::new(Mutex::new(node)));
         }
         after.durable_names = after.files.clone();
-        Self { state: Arc::new(Mutex::new(after)) }
+        Self { state: Arc::new(Mutex::new(after)), gate: Arc::default() }
     }
 
     /// Content of a file, as reads see it.
@@ -165,6 +179,7 @@ impl Disk for FaultDisk {
         Ok(Box::new(FaultFile {
             node,
             state: Arc::clone(&self.state),
+            gate: Arc::clone(&self.gate),
             counted,
             lock,
             holds_lock: AtomicBool::new(false),
@@ -266,6 +281,7 @@ impl Disk for FaultDisk {
 struct FaultFile {
     node: Arc<Mutex<Node>>,
     state: Arc<Mutex<State>>,
+    gate: Arc<SyncGate>,
     /// A log or queue file.
     counted: bool,
     lock: Arc<AtomicBool>,
@@ -335,6 +351,7 @@ impl DiskFile for FaultFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.gate.opened.wait_while(&mut self.gate.shut.lock(), |shut| *shut);
         let mut state = self.state.lock();
         let mut node = self.node.lock();
         if state.faults.sync_fails {

@@ -349,3 +349,27 @@ fn foreign_files_and_other_sizes_are_refused() {
     let error = fails(config(dir.path()));
     assert!(matches!(error, OpenError::Unsupported { kind: "RocksDB", .. }), "{error}");
 }
+
+#[test]
+fn what_would_be_read_wrongly_is_refused() {
+    for (queue, what) in [
+        ("batchconsumequeue/T/0", "BatchCQ"),
+        ("consumequeue_ext/T/0", "enableConsumeQueueExt"),
+        ("compaction/compactionLog/T/0", "COMPACTION"),
+        ("consumequeue/%LMQ%T/0", "enableLmq"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join(queue)).unwrap();
+        open(config(dir.path())).close().unwrap();
+        std::fs::create_dir_all(dir.path().join(queue)).unwrap();
+        std::fs::File::create(dir.path().join(queue).join("0".repeat(20))).unwrap();
+        let clock: Arc<dyn rmq_model::Clock> = Arc::new(FakeClock::default());
+        let refused = Store::open(config(dir.path()), OsDisk, clock, rmq_store::Observers::none());
+        let told = refused.unwrap_err().to_string();
+        let topic = dir.path().join(queue).parent().unwrap().display().to_string();
+        assert!(told.starts_with(&topic) && told.contains(what), "{told}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let light = open(config(dir.path())).prepare(&message("%LMQ%T", 0, "x"));
+    assert!(matches!(light, Err(PutError::IllegalMessage { .. })), "{light:?}");
+}

@@ -251,6 +251,45 @@ fn units_written_before_a_failure_are_counted_once() {
     assert_eq!(store.status().units_pending, 0);
 }
 
+#[test]
+fn a_deleted_topic_stays_away_after_an_unclean_stop() {
+    let disk = FaultDisk::default();
+    let mut config = sync();
+    config.upkeep.queues_every = Duration::from_secs(600);
+    let store = open_on(&disk, config.clone());
+    for n in 0..20 {
+        put(&store, &message("T", n % 2, &n.to_string())).unwrap();
+        put(&store, &message("U", 0, &n.to_string())).unwrap();
+    }
+    assert!(store.delete_topic("T").unwrap());
+    put(&store, &message("U", 0, "last")).unwrap();
+    let powerless = disk.power_cut(|| false);
+    drop(store);
+    for disk in [disk, powerless] {
+        let store = open_on(&disk, config.clone());
+        assert_eq!(store.topics(), ["U".into()]);
+        assert_eq!(bodies(&store, "U", 0).len(), 21);
+    }
+}
+
+#[test]
+fn damage_met_by_reads_is_passed_over_and_noted_once_per_place() {
+    let disk = FaultDisk::default();
+    let mut config = sync();
+    config.segment_bytes = 1024 * 1024;
+    let store = open_on(&disk, config);
+    let at: Vec<_> = (0..5)
+        .map(|n| put(&store, &message("T", 0, &n.to_string())).unwrap().log_offset.0)
+        .collect();
+    for place in [at[1], at[3]] {
+        disk.damage(&segment(0), usize::try_from(place).unwrap() + 4, &[0; 4]);
+    }
+    for _ in 0..3 {
+        assert_eq!(bodies(&store, "T", 0), ["0", "2", "4"]);
+        assert_eq!(store.status().damaged_places, 2);
+    }
+}
+
 fn filled(disk: &FaultDisk) -> Vec<String> {
     let store = open_on(disk, sync());
     let want: Vec<String> = (0..60).map(|n| format!("{n:0>100}")).collect();

@@ -115,3 +115,34 @@ fn a_put_that_does_not_wait_is_answered_before_the_sync() {
     assert!(results[0].1.is_ok(), "WAIT=false does not hear of the sync");
     assert!(matches!(results[1].1, Err(PutError::Failed { .. })));
 }
+
+#[test]
+fn a_slow_sync_is_reported_when_its_time_is_over() {
+    use rmq_store::{FlushMode, Observers, OneOrMany, Put, PutGroup, PutStatus, Store};
+    use rmq_testkit::clock::FakeClock;
+    use rmq_testkit::disk::FaultDisk;
+    use std::time::Duration;
+    let (disk, clock) = (FaultDisk::default(), Arc::new(FakeClock::default()));
+    let mut config = config(root());
+    config.flush = FlushMode::Sync { timeout: Duration::from_millis(2) };
+    let store = Store::open(config, disk.clone(), clock.clone(), Observers::none()).unwrap();
+    let first = put(&store, &message("T", 0, "first")).unwrap();
+    assert_eq!(first.status, PutStatus::Stored);
+
+    disk.hold_syncs(true);
+    let results = Arc::new(Results::default());
+    let messages = OneOrMany::One(store.prepare(&message("T", 0, "slow")).unwrap());
+    let puts = vec![Put { token: 0, messages, wait: true }];
+    store.put(PutGroup { puts, done: results.clone() }).unwrap();
+    eventually("an answer comes while the sync goes on", || {
+        clock.advance(Duration::from_millis(1));
+        results.count() == 1
+    });
+    let slow = results.wait(1).remove(0).1.unwrap();
+    assert_eq!((slow.status, slow.queue_offset), (PutStatus::FlushDiskTimeout, 1));
+    disk.hold_syncs(false);
+    eventually("it is stored", || bodies(&store, "T", 0) == ["first", "slow"]);
+    assert_eq!(results.count(), 0, "nobody is answered twice");
+    let next = put(&store, &message("T", 0, "next")).unwrap();
+    assert_eq!((next.status, next.queue_offset), (PutStatus::Stored, 2));
+}

@@ -118,6 +118,10 @@ impl PutDone for Results {
 }
 
 impl Results {
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().len()
+    }
+
     pub(crate) fn wait(&self, count: usize) -> Vec<PutResult> {
         let mut state = self.state.lock();
         self.wake.wait_while_for(&mut state, |results| results.len() < count, DEADLINE);
