@@ -1,7 +1,7 @@
 //! Tells brokers that the smallest id of their group changed (905).
 
 use crate::routes::MinIdNotice;
-use rmq_net::{ClientConfig, Connection, Limits, Request, Service};
+use rmq_net::{ClientConfig, Connection, Connector, Limits, Request, Service};
 use rmq_remoting::Command;
 use rmq_remoting::code::request;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ impl Service for Nothing {
 
 /// Sends notices until `stop`.
 pub(crate) async fn run(mut queue: mpsc::Receiver<MinIdNotice>, stop: CancellationToken) {
+    let limits = Limits { idle: Duration::from_secs(5), ..Limits::default() };
+    let connector = Connector::new(ClientConfig { connect_timeout: CONNECT_TIMEOUT, limits });
     loop {
         let notice = tokio::select! {
             () = stop.cancelled() => break,
@@ -35,15 +37,14 @@ pub(crate) async fn run(mut queue: mpsc::Receiver<MinIdNotice>, stop: Cancellati
         let Some(notice) = notice else { break };
         info!(min_id = notice.min_id, address = &*notice.min_addr, "smallest broker id changed");
         for addr in &notice.recipients {
-            tell(addr, &notice).await;
+            tell(&connector, addr, &notice).await;
         }
     }
+    connector.shutdown(CONNECT_TIMEOUT).await;
 }
 
-async fn tell(addr: &str, notice: &MinIdNotice) {
-    let limits = Limits { idle: Duration::from_secs(5), ..Limits::default() };
-    let config = ClientConfig { connect_timeout: CONNECT_TIMEOUT, limits };
-    match rmq_net::connect(addr, config, Arc::new(Nothing)).await {
+async fn tell(connector: &Connector, addr: &str, notice: &MinIdNotice) {
+    match connector.connect(addr, Arc::new(Nothing)).await {
         // It closes by itself once it is idle.
         Ok(conn) => conn.oneway(command(notice)),
         // The broker polls as well: it will see the change a second later.

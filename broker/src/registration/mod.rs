@@ -10,7 +10,7 @@ pub use servers::{Due, Servers};
 use parking_lot::Mutex;
 use rmq_host::Tasks;
 use rmq_model::DataVersion;
-use rmq_net::{ClientConfig, ConnectError, Connection, Request, RequestError, Service, connect};
+use rmq_net::{ClientConfig, ConnectError, Connection, Connector, Request, RequestError, Service};
 use rmq_remoting::code::{request, response};
 use rmq_remoting::{Command, json};
 use serde_json::Value;
@@ -77,6 +77,7 @@ enum TellError {
 pub struct Registrar {
     names: Vec<String>,
     servers: Mutex<Servers>,
+    connector: Connector,
     links: Mutex<HashMap<SocketAddr, Arc<Connection>>>,
     /// Grows when a name server has to be told something or a connection was lost.
     turn: watch::Sender<u64>,
@@ -121,6 +122,7 @@ impl Registrar {
         Self {
             names,
             servers: Mutex::default(),
+            connector: Connector::new(ClientConfig::default()),
             links: Mutex::default(),
             turn: watch::Sender::new(0),
             stopped: CancellationToken::new(),
@@ -281,7 +283,7 @@ impl Registrar {
             return Ok(link);
         }
         let service = Arc::new(FromNameServer { registrar: Arc::clone(self) });
-        let conn = connect(&address.to_string(), ClientConfig::default(), service).await?;
+        let conn = self.connector.connect(&address.to_string(), service).await?;
         self.links.lock().insert(address, Arc::clone(&conn));
         Ok(conn)
     }
@@ -364,8 +366,8 @@ impl Registrar {
             if let Err(error) = conn.request(identity.unregister(), UNREGISTER_TIMEOUT).await {
                 tracing::warn!(%address, %error, "not unregistered");
             }
-            conn.close();
         }
+        self.connector.shutdown(UNREGISTER_TIMEOUT).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::CallError;
 use crate::incoming::Incoming;
 use parking_lot::Mutex;
-use rmq_net::{ClientConfig, Connection};
+use rmq_net::{ClientConfig, Connection, Connector};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ type Slot = Arc<tokio::sync::Mutex<Option<Arc<Connection>>>>;
 
 #[derive(Debug)]
 pub(crate) struct Pool {
-    config: ClientConfig,
+    connector: Connector,
     incoming: Arc<Incoming>,
     slots: Mutex<HashMap<String, Slot>>,
 }
 
 impl Pool {
     pub(crate) fn new(config: ClientConfig, incoming: Arc<Incoming>) -> Self {
-        Self { config, incoming, slots: Mutex::new(HashMap::new()) }
+        Self { connector: Connector::new(config), incoming, slots: Mutex::new(HashMap::new()) }
     }
 
     /// The connection to `addr`, a new one if there is none or it is closed.
@@ -33,7 +33,7 @@ impl Pool {
         if let Some(open) = slot.as_ref().filter(|connection| !connection.is_closed()) {
             return Ok(open.clone());
         }
-        let connection = rmq_net::connect(addr, self.config.clone(), self.incoming.clone()).await?;
+        let connection = self.connector.connect(addr, self.incoming.clone()).await?;
         *slot = Some(connection.clone());
         Ok(connection)
     }
@@ -63,15 +63,5 @@ impl Pool {
             return Err(CallError::Argument(reason));
         }
         Ok(slots.entry(addr.to_owned()).or_default().clone())
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        for slot in self.slots.get_mut().values() {
-            if let Ok(Some(connection)) = slot.try_lock().map(|mut open| open.take()) {
-                connection.close();
-            }
-        }
     }
 }

@@ -36,29 +36,59 @@ pub enum ConnectError {
     },
 }
 
-/// Connects to `addr`, a `host:port`; all addresses of a name are tried in turn. `service` serves what
-/// the peer asks of us.
-///
-/// # Errors
-/// [`ConnectError`].
-pub async fn connect(
-    addr: &str,
+/// Opens connections and owns their tasks: dropping it closes them all.
+#[derive(Debug)]
+pub struct Connector {
     config: ClientConfig,
-    service: Arc<dyn Service>,
-) -> Result<Arc<Connection>, ConnectError> {
-    let failed = |source| ConnectError::Io { addr: addr.to_owned(), source };
-    let after = config.connect_timeout;
-    let stream = tokio::time::timeout(after, TcpStream::connect(addr))
-        .await
-        .map_err(|_elapsed| ConnectError::Timeout { addr: addr.to_owned(), after })?
-        .map_err(failed)?;
-    stream.set_nodelay(true).map_err(failed)?;
-    let peer = stream.peer_addr().map_err(failed)?;
-    let local = stream.local_addr().map_err(failed)?;
-    let budget = Arc::new(Budget::new(usize::MAX));
-    let conn = Connection::new(peer, local, config.limits, budget, CancellationToken::new());
-    let drained = CancellationToken::new();
-    let task = drive::run(stream, conn.clone(), service, BytesMut::new(), drained);
-    spawn(&TaskTracker::new(), task);
-    Ok(conn)
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Connector {
+    /// Without connections yet.
+    pub fn new(config: ClientConfig) -> Self {
+        Self { config, stop: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
+
+    /// Connects to `addr`, a `host:port`; all addresses of a name are tried in turn. `service` serves
+    /// what the peer asks of us.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect(
+        &self,
+        addr: &str,
+        service: Arc<dyn Service>,
+    ) -> Result<Arc<Connection>, ConnectError> {
+        let failed = |source| ConnectError::Io { addr: addr.to_owned(), source };
+        let after = self.config.connect_timeout;
+        let stream = tokio::time::timeout(after, TcpStream::connect(addr))
+            .await
+            .map_err(|_elapsed| ConnectError::Timeout { addr: addr.to_owned(), after })?
+            .map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let peer = stream.peer_addr().map_err(failed)?;
+        let local = stream.local_addr().map_err(failed)?;
+        let budget = Arc::new(Budget::new(usize::MAX));
+        let limits = self.config.limits.clone();
+        let conn = Connection::new(peer, local, limits, budget, self.stop.child_token());
+        let never = CancellationToken::new();
+        let task = drive::run(stream, conn.clone(), service, BytesMut::new(), never);
+        spawn(&self.tasks, task);
+        Ok(conn)
+    }
+
+    /// Closes all connections and waits up to `grace` until their tasks have ended. `true` if they
+    /// have.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
 }

@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
 
+/// How long a connection that is being closed waits for the peer to take what was written before.
+pub(crate) const CLOSE_FLUSH: Duration = Duration::from_secs(1);
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Why a request of ours has no answer.
@@ -50,7 +53,8 @@ pub enum RequestError {
 }
 
 /// One TCP connection, in either direction. Closed when [`Connection::close`] is called, the peer
-/// closes, or a bound is broken – not when the last handle is dropped.
+/// closes, a bound is broken, or the server or connector it belongs to goes – not when the last handle
+/// is dropped.
 pub struct Connection {
     id: ConnId,
     peer: SocketAddr,
@@ -83,8 +87,8 @@ impl Connection {
     ) -> Arc<Self> {
         Arc::new(Self {
             id: ConnId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
-            peer,
-            local,
+            peer: canonical(peer),
+            local: canonical(local),
             limits,
             budget,
             outbox: Mutex::default(),
@@ -157,8 +161,15 @@ impl Connection {
         }
     }
 
-    /// Closes soon; what waits to be written is dropped.
+    /// Closes soon: nothing more is read, and what waits to be written goes out if the peer takes it
+    /// within a second.
     pub fn close(&self) {
+        self.stop.cancel();
+    }
+
+    /// Closes at once; what waits to be written is dropped.
+    pub(crate) fn cut(&self) {
+        self.outbox.lock().close();
         self.stop.cancel();
     }
 
@@ -203,9 +214,9 @@ impl Connection {
     }
 
     fn written(&self, put: Put, bytes: usize) {
-        if self.limits.outbox_bytes_max < bytes && !self.is_closed() {
+        if self.limits.outbox_bytes_max < bytes {
             tracing::warn!(peer = %self.peer, bytes, "peer does not read its answers, closing");
-            self.close();
+            self.cut();
         }
         if put == Put::Wake {
             self.wake.notify_one();
@@ -267,6 +278,11 @@ impl Connection {
     }
 }
 
+/// An IPv4 address as such, also when the socket is one for both versions.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
 struct Forget<'a> {
     conn: &'a Connection,
     opaque: i32,
@@ -288,5 +304,28 @@ impl fmt::Debug for Connection {
             .field("in_flight", &self.in_flight())
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_addresses_are_shown_as_ipv4() {
+        let made = |peer: &str| {
+            let (peer, local) = (peer.parse().unwrap(), "[::ffff:10.0.0.1]:10911".parse().unwrap());
+            let budget = Arc::new(Budget::new(1));
+            Connection::new(peer, local, Limits::default(), budget, CancellationToken::new())
+        };
+        for (peer, want) in [
+            ("[::ffff:10.0.0.2]:5000", "10.0.0.2:5000"),
+            ("10.0.0.2:5000", "10.0.0.2:5000"),
+            ("[2001:db8::1]:5000", "[2001:db8::1]:5000"),
+        ] {
+            let conn = made(peer);
+            assert_eq!(conn.peer().to_string(), want);
+            assert_eq!(conn.local().to_string(), "10.0.0.1:10911");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The task of a connection.
 
-use crate::connection::Connection;
+use crate::connection::{CLOSE_FLUSH, Connection};
 use crate::reply::Reply;
 use crate::service::{Request, Service};
 use bytes::{Buf, Bytes, BytesMut};
@@ -49,9 +49,10 @@ pub(crate) async fn run(
     };
     task.service.connected(&task.conn);
     match task.serve(&drain).await {
-        Ok(()) => {}
+        Ok(()) => task.flush().await,
         Err(End::Frame(error)) => {
             tracing::warn!(peer = %task.conn.peer(), %error, "not a remoting peer, closing");
+            task.flush().await;
         }
         Err(End::Io(error)) => {
             tracing::debug!(peer = %task.conn.peer(), %error, "connection lost");
@@ -261,11 +262,34 @@ impl Task {
             self.batch.clear();
         }
         match broken {
-            Some(error) => {
-                self.write()?;
-                Err(End::Frame(error))
-            }
+            Some(error) => Err(End::Frame(error)),
             None => Ok(full && !self.buf.is_empty()),
+        }
+    }
+
+    /// Writes what was answered before the end, as far as the peer takes it in time.
+    async fn flush(&mut self) {
+        if self.conn.outbox().lock().is_closed() {
+            return;
+        }
+        let all = async {
+            loop {
+                self.write()?;
+                if self.writing.is_empty() {
+                    return Ok::<_, End>(());
+                }
+                self.stream.writable().await?;
+            }
+        };
+        match tokio::time::timeout(CLOSE_FLUSH, all).await {
+            Ok(Ok(()) | Err(End::Frame(_))) => {}
+            Ok(Err(End::Io(error))) => {
+                tracing::debug!(peer = %self.conn.peer(), %error, "connection lost");
+            }
+            Err(_elapsed) => {
+                let bytes = self.writing_bytes;
+                tracing::debug!(peer = %self.conn.peer(), bytes, "closed before all was written");
+            }
         }
     }
 
@@ -292,7 +316,7 @@ impl Task {
         if self.conn.limits.outbox_bytes_max < self.writing_bytes {
             let bytes = self.writing_bytes;
             tracing::warn!(peer = %self.conn.peer(), bytes, "peer does not read its answers, closing");
-            self.conn.close();
+            self.conn.cut();
         }
         Ok(wrote)
     }

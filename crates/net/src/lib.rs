@@ -18,6 +18,7 @@ mod drive;
 mod outbox;
 mod owner;
 mod proxy;
+mod rarely;
 mod reply;
 mod server;
 mod service;
@@ -25,7 +26,7 @@ mod sniff;
 mod spawn;
 
 pub use config::{ClientConfig, Limits, ServerConfig};
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, Connector};
 pub use connection::{ConnId, Connection, RequestError};
 pub use owner::port_owner;
 pub use reply::Reply;

@@ -75,6 +75,10 @@ impl Outbox {
         self.bytes
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Drops what waits and refuses more.
     pub(crate) fn close(&mut self) {
         *self = Self { closed: true, ..Self::default() };

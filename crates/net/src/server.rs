@@ -5,10 +5,12 @@ use crate::config::ServerConfig;
 use crate::connection::Connection;
 use crate::drive;
 use crate::owner::port_owner;
+use crate::rarely::Rarely;
 use crate::service::Service;
 use crate::sniff::{Refused, sniff};
 use crate::spawn::spawn;
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -16,12 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const BACKLOG: i32 = 1024;
-/// Wait after a failed accept, mostly for want of file descriptors.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// First and longest wait after an accept failed for want of file descriptors or memory.
+const ACCEPT_WAIT_MIN: Duration = Duration::from_millis(10);
+const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,8 @@ struct Shared {
     service: Arc<dyn Service>,
     budget: Arc<Budget>,
     permits: Arc<Semaphore>,
+    /// Connections refused because there are too many.
+    refused: Mutex<Rarely>,
     drain: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -78,6 +84,7 @@ impl Server {
         let shared = Arc::new(Shared {
             budget: Arc::new(Budget::new(config.in_flight_bytes_total_max)),
             permits: Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS))),
+            refused: Mutex::default(),
             drain: CancellationToken::new(),
             stop: stop.clone(),
             tasks: TaskTracker::new(),
@@ -142,6 +149,8 @@ fn listen(addr: SocketAddr) -> Result<(SocketAddr, TcpListener), BindError> {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut failed = Rarely::default();
+    let mut wait = ACCEPT_WAIT_MIN;
     loop {
         let accepted = tokio::select! {
             () = shared.stop.cancelled() => return,
@@ -149,25 +158,57 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, from)) => match shared.permits.clone().try_acquire_owned() {
-                Ok(permit) => {
-                    let shared = shared.clone();
-                    spawn(&shared.clone().tasks, async move {
-                        serve(stream, from, &shared).await;
-                        drop(permit);
-                    });
-                }
-                Err(_full) => {
-                    let max = shared.config.connections_max;
-                    tracing::warn!(peer = %from, max, "too many connections, refusing one");
-                }
-            },
+            Ok((stream, from)) => {
+                wait = ACCEPT_WAIT_MIN;
+                admit(stream, from, &shared);
+            }
+            Err(error) if is_of_the_peer(&error) => {
+                tracing::debug!(%error, "a connection ended before it was accepted");
+            }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
+                if let Some(times) = failed.happened(Instant::now()) {
+                    tracing::warn!(%error, times, "cannot accept connections, trying again");
+                }
+                tokio::select! {
+                    () = shared.stop.cancelled() => return,
+                    () = shared.drain.cancelled() => return,
+                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(ACCEPT_WAIT_MAX),
+                }
             }
         }
     }
+}
+
+/// Errors of the connection that was to be accepted; the next may well be fine. All others (file
+/// descriptors, memory) would come again at once.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::Interrupted
+            | Kind::TimedOut
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+    )
+}
+
+fn admit(stream: TcpStream, from: SocketAddr, shared: &Arc<Shared>) {
+    let Ok(permit) = shared.permits.clone().try_acquire_owned() else {
+        let times = shared.refused.lock().happened(Instant::now());
+        if let Some(times) = times {
+            let max = shared.config.connections_max;
+            tracing::warn!(peer = %from, max, times, "too many connections, refusing");
+        }
+        return;
+    };
+    let shared = shared.clone();
+    spawn(&shared.clone().tasks, async move {
+        serve(stream, from, &shared).await;
+        drop(permit);
+    });
 }
 
 async fn serve(stream: TcpStream, from: SocketAddr, shared: &Shared) {
@@ -198,4 +239,29 @@ async fn serve(stream: TcpStream, from: SocketAddr, shared: &Shared) {
     let stop = shared.stop.child_token();
     let conn = Connection::new(peer, local, limits, shared.budget.clone(), stop);
     drive::run(stream, conn, shared.service.clone(), buf, shared.drain.clone()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_of_a_peer_are_followed_by_an_accept_at_once() {
+        const EMFILE: i32 = 24;
+        const ENFILE: i32 = 23;
+        const ENOBUFS: i32 = 105;
+        const ENOMEM: i32 = 12;
+        const ECONNABORTED: i32 = 103;
+        const EHOSTUNREACH: i32 = 113;
+        for (code, of_the_peer) in [
+            (EMFILE, false),
+            (ENFILE, false),
+            (ENOBUFS, false),
+            (ENOMEM, false),
+            (ECONNABORTED, true),
+            (EHOSTUNREACH, true),
+        ] {
+            assert_eq!(is_of_the_peer(&io::Error::from_raw_os_error(code)), of_the_peer, "{code}");
+        }
+    }
 }

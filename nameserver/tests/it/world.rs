@@ -4,7 +4,7 @@ use rmq_host::runtime::{self, RuntimeConfig};
 use rmq_host::{Origin, Settings};
 use rmq_model::Clock;
 use rmq_nameserver::{Config, Running};
-use rmq_net::{ClientConfig, Connection, Request, Server, ServerConfig, Service};
+use rmq_net::{ClientConfig, Connection, Connector, Request, Server, ServerConfig, Service};
 use rmq_remoting::Command;
 use rmq_remoting::code::request;
 use rmq_testkit::clock::FakeClock;
@@ -23,6 +23,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FakeClock>,
     folder: TempDir,
     running: Running,
+    connector: Connector,
 }
 
 pub(crate) fn run(test: impl Future<Output = ()>) {
@@ -60,7 +61,7 @@ impl World {
         let clock = Arc::new(FakeClock::default());
         let shared = Arc::clone(&clock) as Arc<dyn Clock>;
         let running = rmq_nameserver::start_with_clock(config, shared).await.expect("it starts");
-        Self { clock, folder, running }
+        Self { clock, folder, running, connector: Connector::new(ClientConfig::default()) }
     }
 
     pub(crate) async fn restart(self, pairs: &[(&str, &str)]) -> Self {
@@ -82,7 +83,7 @@ impl World {
 
     pub(crate) async fn connect(&self) -> Arc<Connection> {
         let addr = self.addr().to_string();
-        rmq_net::connect(&addr, ClientConfig::default(), Arc::new(Deaf)).await.expect("it listens")
+        self.connector.connect(&addr, Arc::new(Deaf)).await.expect("it listens")
     }
 
     pub(crate) async fn ask(&self, conn: &Connection, command: Command) -> Command {

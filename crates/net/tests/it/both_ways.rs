@@ -128,3 +128,40 @@ async fn a_taken_port_is_named_with_its_owner() {
     }
     drop(server);
 }
+
+#[tokio::test]
+async fn what_was_answered_before_a_close_arrives() {
+    let (_server, echo, addr) = start(|_| {});
+    let conn = client(addr).await;
+    let asked: Vec<_> = (0..32)
+        .map(|_| {
+            let conn = conn.clone();
+            tokio::spawn(async move { conn.request(Command::request(HOLD), DEADLINE).await })
+        })
+        .collect();
+    until("all requests arrive", || echo.held.lock().len() == 32).await;
+    // Far more than the socket takes at once.
+    let body = vec![7; BIG_BYTES];
+    for reply in echo.held.lock().drain(..) {
+        reply.send(Command::response(0).with_body(body.clone()));
+    }
+    echo.connections.lock()[0].close();
+    for answer in asked {
+        assert_eq!(answer.await.unwrap().unwrap().body.len(), BIG_BYTES);
+    }
+    until("the client notices", || conn.is_closed()).await;
+}
+
+#[tokio::test]
+async fn a_connector_closes_what_it_opened() {
+    let (_server, echo, addr) = start(|_| {});
+    let (stopped, dropped) = (client(addr).await, client(addr).await);
+    until("both are there", || echo.connections.lock().len() == 2).await;
+    assert!(stopped.connector.shutdown(DEADLINE).await);
+    assert!(stopped.is_closed());
+    let conn = dropped.clone();
+    assert!(!conn.is_closed());
+    drop(dropped);
+    until("the server notices", || echo.closed.load(Ordering::SeqCst) == 2).await;
+    assert!(conn.is_closed());
+}

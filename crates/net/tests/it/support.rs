@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use rmq_net::{ClientConfig, Connection, Limits, Reply, Request, Server, ServerConfig, Service};
+use rmq_net::{
+    ClientConfig, Connection, Connector, Limits, Reply, Request, Server, ServerConfig, Service,
+};
 use rmq_remoting::{Command, take_frame};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -72,10 +74,24 @@ pub(crate) fn limits(change: impl FnOnce(&mut Limits)) -> impl FnOnce(&mut Serve
     |config| change(&mut config.limits)
 }
 
-pub(crate) async fn client(addr: SocketAddr) -> Arc<Connection> {
-    rmq_net::connect(&addr.to_string(), ClientConfig::default(), Arc::new(Echo::default()))
-        .await
-        .unwrap()
+/// A connection with what it belongs to.
+pub(crate) struct Client {
+    conn: Arc<Connection>,
+    pub(crate) connector: Connector,
+}
+
+impl std::ops::Deref for Client {
+    type Target = Arc<Connection>;
+
+    fn deref(&self) -> &Arc<Connection> {
+        &self.conn
+    }
+}
+
+pub(crate) async fn client(addr: SocketAddr) -> Client {
+    let connector = Connector::new(ClientConfig::default());
+    let service = Arc::new(Echo::default());
+    Client { conn: connector.connect(&addr.to_string(), service).await.unwrap(), connector }
 }
 
 /// Waits until `done`; fails after a deadline.
