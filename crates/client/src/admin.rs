@@ -9,10 +9,11 @@ pub use cluster::{BrokerInfo, ClusterInfo};
 pub use group::{GroupClients, GroupMember, QueueProgress, ResetTo};
 pub use topic::{QueueStats, TopicSpec, TopicStats};
 
-use crate::client::Client;
+use crate::client::{Client, answer_header};
 use crate::error::CallError;
 use crate::view;
-use rmq_remoting::{Command, code};
+use rmq_remoting::header::{GetKvConfigResponse, GetKvList, KvKey, PutKvConfig};
+use rmq_remoting::{ByteStr, Command, code};
 use std::collections::BTreeMap;
 
 /// What administrators do. Calls that change something go to every broker or name server
@@ -38,7 +39,7 @@ impl Admin {
     /// As [`Client::ask_name_server`].
     pub async fn kv_list(&self, namespace: &str) -> Result<BTreeMap<String, String>, CallError> {
         let command = Command::request(code::request::GET_KVLIST_BY_NAMESPACE)
-            .with_ext("namespace", namespace.to_owned());
+            .with_header(&GetKvList { namespace: ByteStr::copy(namespace) });
         match self.client.ask_name_server_json(command).await {
             Ok(value) => Ok(string_table(&value)),
             Err(error) if error.code() == Some(code::response::QUERY_NOT_FOUND) => {
@@ -53,11 +54,14 @@ impl Admin {
     /// # Errors
     /// As [`Client::ask_name_server`].
     pub async fn kv_get(&self, namespace: &str, key: &str) -> Result<Option<String>, CallError> {
-        let command = Command::request(code::request::GET_KV_CONFIG)
-            .with_ext("namespace", namespace.to_owned())
-            .with_ext("key", key.to_owned());
+        let command =
+            Command::request(code::request::GET_KV_CONFIG).with_header(&kv_key(namespace, key));
         match self.client.ask_name_server(command).await {
-            Ok((_addr, answer)) => Ok(answer.ext.get("value").map(str::to_owned)),
+            Ok((addr, answer)) => {
+                let found: GetKvConfigResponse =
+                    answer_header(&addr, code::request::GET_KV_CONFIG, &answer)?;
+                Ok(found.value.map(|value| value.as_str().to_owned()))
+            }
             Err(error) if error.code() == Some(code::response::QUERY_NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }
@@ -68,10 +72,11 @@ impl Admin {
     /// # Errors
     /// Of the first name server that fails.
     pub async fn kv_put(&self, namespace: &str, key: &str, value: &str) -> Result<(), CallError> {
-        let command = Command::request(code::request::PUT_KV_CONFIG)
-            .with_ext("namespace", namespace.to_owned())
-            .with_ext("key", key.to_owned())
-            .with_ext("value", value.to_owned());
+        let command = Command::request(code::request::PUT_KV_CONFIG).with_header(&PutKvConfig {
+            namespace: ByteStr::copy(namespace),
+            key: ByteStr::copy(key),
+            value: ByteStr::copy(value),
+        });
         self.every_name_server(&command).await
     }
 
@@ -80,9 +85,8 @@ impl Admin {
     /// # Errors
     /// Of the first name server that fails.
     pub async fn kv_delete(&self, namespace: &str, key: &str) -> Result<(), CallError> {
-        let command = Command::request(code::request::DELETE_KV_CONFIG)
-            .with_ext("namespace", namespace.to_owned())
-            .with_ext("key", key.to_owned());
+        let command =
+            Command::request(code::request::DELETE_KV_CONFIG).with_header(&kv_key(namespace, key));
         self.every_name_server(&command).await
     }
 
@@ -92,6 +96,10 @@ impl Admin {
         }
         Ok(())
     }
+}
+
+fn kv_key(namespace: &str, key: &str) -> KvKey {
+    KvKey { namespace: ByteStr::copy(namespace), key: ByteStr::copy(key) }
 }
 
 /// The texts of member `table`.

@@ -8,8 +8,12 @@ use rmq_model::MessageQueue;
 /// Every member computes this by itself from the same lists, so both are sorted here.
 ///
 /// Source: RocketMQ 5.x `AllocateMessageQueueAveragely`.
-pub fn average(queues: &[MessageQueue], members: &[String], me: &str) -> Vec<MessageQueue> {
-    let mut members: Vec<&str> = members.iter().map(String::as_str).collect();
+pub fn average(
+    queues: &[MessageQueue],
+    members: &[impl AsRef<str>],
+    me: &str,
+) -> Vec<MessageQueue> {
+    let mut members: Vec<&str> = members.iter().map(AsRef::as_ref).collect();
     members.sort_unstable();
     members.dedup();
     let Some(index) = members.iter().position(|member| *member == me) else { return Vec::new() };

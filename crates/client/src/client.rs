@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 use rmq_model::Millis;
 use rmq_model::clock::Clock;
 use rmq_net::{ClientConfig, Connection};
-use rmq_remoting::{Command, code, json};
+use rmq_remoting::header::{GetRoute, Header};
+use rmq_remoting::{ByteStr, Command, code, json};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -198,6 +200,21 @@ impl Client {
         body_json(addr, request, &answer)
     }
 
+    /// Like [`Client::ask`], and reads the answer's body.
+    ///
+    /// # Errors
+    /// As [`Client::ask`], and [`CallError::Answer`].
+    pub(crate) async fn ask_body<T: DeserializeOwned>(
+        &self,
+        addr: &str,
+        command: Command,
+    ) -> Result<T, CallError> {
+        let request = command.code;
+        let answer = self.ask(addr, command).await?;
+        json::from_slice(&answer.body)
+            .map_err(|error| not_understood(addr, request, error.to_string()))
+    }
+
     /// Asks a name server: the one that answered last, then the others. Returns its address too.
     ///
     /// # Errors
@@ -273,9 +290,13 @@ impl Client {
     /// # Errors
     /// As [`Client::route`].
     pub async fn route_json(&self, topic: &str) -> Result<Value, CallError> {
-        let command = Command::request(code::request::GET_ROUTEINFO_BY_TOPIC)
-            .with_ext("topic", topic.to_owned())
-            .with_ext("acceptStandardJsonOnly", "true");
+        let command =
+            Command::request(code::request::GET_ROUTEINFO_BY_TOPIC).with_header(&GetRoute {
+                topic: ByteStr::copy(topic),
+                accept_standard_json_only: true,
+                zone_name: None,
+                zone_mode: false,
+            });
         match self.ask_name_server_json(command).await {
             Err(error) if error.code() == Some(code::response::TOPIC_NOT_EXIST) => {
                 self.forget_route(topic);
@@ -316,16 +337,13 @@ fn body_json(addr: &str, request: i32, answer: &Command) -> Result<Value, CallEr
     json::to_value(&answer.body).map_err(|error| not_understood(addr, request, error.to_string()))
 }
 
-/// Numeric header field of an answer.
-pub(crate) fn number_field(
+/// Header fields of an answer.
+pub(crate) fn answer_header<H: Header>(
     addr: &str,
     request: i32,
     answer: &Command,
-    name: &str,
-) -> Result<i64, CallError> {
-    let text = answer.ext.get(name);
-    text.and_then(|text| text.parse().ok())
-        .ok_or_else(|| not_understood(addr, request, format!("it has no number {name}")))
+) -> Result<H, CallError> {
+    answer.decode().map_err(|error| not_understood(addr, request, error.to_string()))
 }
 
 /// An error with its causes, on one line.

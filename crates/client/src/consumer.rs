@@ -13,17 +13,19 @@ pub use config::{ConsumerConfig, StartFrom};
 
 use crate::client::{Client, chain};
 use crate::error::CallError;
+use crate::incoming::{Heard, Listener};
 use crate::message::Delivered;
 use crate::pull::{PullRequest, Pulled};
 use group::Membership;
 use progress::{Progress, Step};
 use rmq_model::MessageQueue;
 use rmq_model::client::MessageModel;
+use rmq_model::peer::ProtocolVersion;
+use rmq_remoting::body::ConsumerRunningInfo;
 use rmq_remoting::code;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(30);
@@ -59,7 +61,7 @@ pub struct Consumer {
     client: Client,
     config: Arc<ConsumerConfig>,
     member: Membership,
-    changed: Arc<Notify>,
+    listener: Arc<Listener>,
     queues: HashMap<MessageQueue, Progress>,
     pulls: JoinSet<(MessageQueue, u64, Result<Pulled, CallError>)>,
     generation: u64,
@@ -75,15 +77,15 @@ impl Consumer {
     /// If the topic has no route or none of its brokers takes the heartbeat.
     pub async fn start(client: Client, config: ConsumerConfig) -> Result<Self, CallError> {
         let config = Arc::new(config);
-        let changed = client.incoming().listen(&config.group);
-        let changed = changed.ok_or_else(|| CallError::Argument("too many groups".to_owned()))?;
+        let listener = client.incoming().listen(&config.group, about(&client, &config));
+        let listener = listener.ok_or_else(|| CallError::Argument("too many groups".to_owned()))?;
         let member = Membership::join(&client, &config).await?;
         let now = client.clock().monotonic();
         let mut consumer = Self {
             client,
             config,
             member,
-            changed,
+            listener,
             queues: HashMap::new(),
             pulls: JoinSet::new(),
             generation: 0,
@@ -120,8 +122,26 @@ impl Consumer {
                         return Ok(batch);
                     }
                 }
-                () = self.changed.notified() => self.rebalance_at = now,
+                () = self.listener.news.notified() => self.heed(now),
                 () = tokio::time::sleep(patience) => {}
+            }
+        }
+    }
+
+    /// Does what brokers have asked for meanwhile.
+    fn heed(&mut self, now: Duration) {
+        let Heard { members_changed, resets } = self.listener.take();
+        if members_changed {
+            self.rebalance_at = now;
+        }
+        for (queue, offset) in resets {
+            if let Some(progress) = self.queues.get_mut(&queue) {
+                // What was pulled or handed out before does not count any more.
+                self.generation += 1;
+                let may_pull = progress.may_pull;
+                *progress = Progress::new(self.generation, offset);
+                progress.may_pull = may_pull;
+                self.persist_at = now;
             }
         }
     }
@@ -143,6 +163,7 @@ impl Consumer {
         {
             if consumed {
                 progress.consumed(batch.next);
+                self.listener.moved(&batch.queue, batch.next);
             } else if let Some(first) = batch.messages.first() {
                 progress.again(first.queue_offset, again_at);
             }
@@ -159,6 +180,7 @@ impl Consumer {
         {
             let next = last.queue_offset.saturating_add(1);
             progress.consumed(next);
+            self.listener.moved(&batch.queue, next);
             progress.again(next, self.client.clock().monotonic());
         }
     }
@@ -242,6 +264,8 @@ impl Consumer {
                 }
             }
         }
+        let stands = self.queues.iter().map(|(queue, at)| (queue.clone(), at.position()));
+        self.listener.stands_at(stands);
         if self.config.in_order {
             let held = self.member.lock(&self.client, &share).await;
             for (queue, progress) in &mut self.queues {
@@ -362,6 +386,23 @@ impl Consumer {
             // The next batch brings a later offset; until then messages may come twice.
             tracing::warn!(reason = chain(&error), ?queue, offset, "offset not stored");
         }
+    }
+}
+
+/// What the consumer shows of itself to administrators; names are the Java client's.
+fn about(client: &Client, config: &ConsumerConfig) -> ConsumerRunningInfo {
+    let now = client.clock().now();
+    let properties = [
+        ("PROP_CLIENT_VERSION", ProtocolVersion::CURRENT_NAME.to_owned()),
+        ("PROP_CONSUMEORDERLY", config.in_order.to_string()),
+        ("PROP_CONSUMER_START_TIMESTAMP", now.to_string()),
+        ("PROP_CONSUME_TYPE", "CONSUME_PASSIVELY".to_owned()),
+        ("PROP_NAMESERVER_ADDR", client.name_servers().to_string()),
+    ];
+    ConsumerRunningInfo {
+        properties: properties.map(|(name, value)| (name.to_owned(), value)).into(),
+        subscription_set: vec![config.subscription(now)],
+        ..ConsumerRunningInfo::default()
     }
 }
 

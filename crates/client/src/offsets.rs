@@ -1,10 +1,14 @@
 //! Offsets of queues and of groups.
 
-use crate::client::{Client, number_field};
+use crate::client::{Client, answer_header};
 use crate::error::CallError;
 use crate::route::MASTER_ID;
 use rmq_model::{MessageQueue, Millis};
-use rmq_remoting::{Command, code};
+use rmq_remoting::header::{
+    GetMaxOffset, Header, OfQueue, OffsetResponse, QueryConsumerOffset, SearchOffset,
+    UpdateConsumerOffset,
+};
+use rmq_remoting::{ByteStr, Command, code};
 
 impl Client {
     /// Address of the broker that holds `queue`.
@@ -26,8 +30,13 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn max_offset(&self, queue: &MessageQueue) -> Result<i64, CallError> {
-        self.queue_number(queue, queue_command(code::request::GET_MAX_OFFSET, queue), "offset")
-            .await
+        let header = GetMaxOffset {
+            topic: (&queue.topic).into(),
+            queue_id: queue.queue_id,
+            committed: true,
+            broker_name: Some((&queue.broker_name).into()),
+        };
+        self.ask_offset(queue, code::request::GET_MAX_OFFSET, &header).await
     }
 
     /// Offset of the oldest message that is still in `queue`.
@@ -35,8 +44,12 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn min_offset(&self, queue: &MessageQueue) -> Result<i64, CallError> {
-        self.queue_number(queue, queue_command(code::request::GET_MIN_OFFSET, queue), "offset")
-            .await
+        let header = OfQueue {
+            topic: (&queue.topic).into(),
+            queue_id: queue.queue_id,
+            broker_name: Some((&queue.broker_name).into()),
+        };
+        self.ask_offset(queue, code::request::GET_MIN_OFFSET, &header).await
     }
 
     /// Offset of the first message of `queue` that was stored at `time` or later.
@@ -44,9 +57,14 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn offset_at(&self, queue: &MessageQueue, time: Millis) -> Result<i64, CallError> {
-        let command = queue_command(code::request::SEARCH_OFFSET_BY_TIMESTAMP, queue)
-            .with_ext("timestamp", time.to_string());
-        self.queue_number(queue, command, "offset").await
+        let header = SearchOffset {
+            topic: (&queue.topic).into(),
+            queue_id: queue.queue_id,
+            timestamp: time,
+            boundary_type: None,
+            broker_name: Some((&queue.broker_name).into()),
+        };
+        self.ask_offset(queue, code::request::SEARCH_OFFSET_BY_TIMESTAMP, &header).await
     }
 
     /// What `group` has committed for `queue`; `None` if nothing.
@@ -58,10 +76,15 @@ impl Client {
         group: &str,
         queue: &MessageQueue,
     ) -> Result<Option<i64>, CallError> {
-        let command = queue_command(code::request::QUERY_CONSUMER_OFFSET, queue)
-            .with_ext("consumerGroup", group.to_owned())
-            .with_ext("setZeroIfNotFound", "false");
-        match self.queue_number(queue, command, "offset").await {
+        let header = QueryConsumerOffset {
+            consumer_group: ByteStr::copy(group),
+            topic: (&queue.topic).into(),
+            queue_id: queue.queue_id,
+            set_zero_if_not_found: Some(false),
+            broker_name: Some((&queue.broker_name).into()),
+            logical: None,
+        };
+        match self.ask_offset(queue, code::request::QUERY_CONSUMER_OFFSET, &header).await {
             Err(error) if error.code() == Some(code::response::QUERY_NOT_FOUND) => Ok(None),
             result => result.map(Some),
         }
@@ -78,28 +101,27 @@ impl Client {
         offset: i64,
     ) -> Result<(), CallError> {
         let addr = self.queue_address(queue).await?;
-        let command = queue_command(code::request::UPDATE_CONSUMER_OFFSET, queue)
-            .with_ext("consumerGroup", group.to_owned())
-            .with_ext("commitOffset", offset.to_string());
+        let header = UpdateConsumerOffset {
+            consumer_group: ByteStr::copy(group),
+            topic: (&queue.topic).into(),
+            queue_id: Some(queue.queue_id),
+            commit_offset: Some(offset),
+            broker_name: Some((&queue.broker_name).into()),
+            logical: None,
+        };
+        let command = Command::request(code::request::UPDATE_CONSUMER_OFFSET).with_header(&header);
         self.ask(&addr, command).await.map(|_answer| ())
     }
 
-    async fn queue_number(
+    async fn ask_offset(
         &self,
         queue: &MessageQueue,
-        command: Command,
-        field: &str,
+        request: i32,
+        header: &impl Header,
     ) -> Result<i64, CallError> {
         let addr = self.queue_address(queue).await?;
-        let request = command.code;
-        let answer = self.ask(&addr, command).await?;
-        number_field(&addr, request, &answer, field)
+        let answer = self.ask(&addr, Command::request(request).with_header(header)).await?;
+        let found: OffsetResponse = answer_header(&addr, request, &answer)?;
+        Ok(found.offset)
     }
-}
-
-fn queue_command(request: i32, queue: &MessageQueue) -> Command {
-    Command::request(request)
-        .with_ext("topic", queue.topic.to_string())
-        .with_ext("queueId", queue.queue_id.to_string())
-        .with_ext("bname", queue.broker_name.to_string())
 }

@@ -1,6 +1,6 @@
 //! Sending messages.
 
-use crate::client::{Client, chain, not_understood, number_field, refused};
+use crate::client::{Client, answer_header, chain, refused};
 use crate::error::CallError;
 use crate::message::Outgoing;
 use crate::route::Route;
@@ -8,7 +8,8 @@ use bytes::Bytes;
 use rmq_model::MessageQueue;
 use rmq_model::name::AUTO_CREATE_TOPIC;
 use rmq_record::{UniqueIds, batch};
-use rmq_remoting::{Command, code};
+use rmq_remoting::header::{SendMessage, SendMessageResponse};
+use rmq_remoting::{ByteStr, Command, code};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -243,36 +244,38 @@ impl Producer {
         let Some(status) = SendStatus::from_code(answer.code) else {
             return Err(refused(&addr, send.request, &answer));
         };
-        let queue_id = number_field(&addr, send.request, &answer, "queueId")?;
-        let queue_id = i32::try_from(queue_id)
-            .map_err(|_long| not_understood(&addr, send.request, "the queue id is out of range"))?;
+        let stored: SendMessageResponse = answer_header(&addr, send.request, &answer)?;
         Ok(Sent {
             status,
             unique_id: send.unique_id.clone(),
-            offset_id: answer.ext.get("msgId").unwrap_or_default().to_owned(),
-            queue: MessageQueue { queue_id, ..queue.clone() },
-            queue_offset: number_field(&addr, send.request, &answer, "queueOffset")?,
+            offset_id: stored.msg_id.as_str().to_owned(),
+            queue: MessageQueue { queue_id: stored.queue_id, ..queue.clone() },
+            queue_offset: stored.queue_offset,
             retries: 0,
         })
     }
 
     fn command(&self, send: &Send<'_>, queue: &MessageQueue) -> Command {
         let batch = send.request == code::request::SEND_BATCH_MESSAGE;
-        Command::request(send.request)
-            .with_ext("a", self.group.to_string())
-            .with_ext("b", send.topic.to_owned())
-            .with_ext("c", AUTO_CREATE_TOPIC)
-            .with_ext("d", NEW_TOPIC_QUEUES.to_string())
-            .with_ext("e", queue.queue_id.to_string())
-            .with_ext("f", "0")
-            .with_ext("g", self.client.clock().now().to_string())
-            .with_ext("h", send.flag.to_string())
-            .with_ext("i", send.properties.clone())
-            .with_ext("j", "0")
-            .with_ext("k", "false")
-            .with_ext("m", if batch { "true" } else { "false" })
-            .with_ext("n", queue.broker_name.to_string())
-            .with_body(send.body.clone())
+        let header = SendMessage {
+            producer_group: (&self.group).into(),
+            topic: ByteStr::copy(send.topic),
+            default_topic: AUTO_CREATE_TOPIC.into(),
+            default_topic_queue_nums: NEW_TOPIC_QUEUES,
+            queue_id: queue.queue_id,
+            sys_flag: 0,
+            born_timestamp: self.client.clock().now(),
+            flag: send.flag,
+            properties: Some((&send.properties).into()),
+            reconsume_times: Some(0),
+            unit_mode: false,
+            batch,
+            max_reconsume_times: None,
+            broker_name: Some((&queue.broker_name).into()),
+        };
+        let mut command = Command::request(send.request).with_body(send.body.clone());
+        header.to_v2(&mut command.ext);
+        command
     }
 }
 

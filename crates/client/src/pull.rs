@@ -1,10 +1,11 @@
 //! Reading one queue from a place that the caller keeps.
 
-use crate::client::{Client, not_understood, number_field, refused};
+use crate::client::{Client, answer_header, not_understood, refused};
 use crate::error::CallError;
 use crate::message::Delivered;
 use rmq_model::client::SubscriptionData;
 use rmq_model::{MessageQueue, sysflag};
+use rmq_remoting::header::{PullMessage, PullMessageResponse};
 use rmq_remoting::{Command, code};
 use std::time::Duration;
 
@@ -113,19 +114,24 @@ fn pull_command(queue: &MessageQueue, offset: i64, pull: &PullRequest) -> Comman
     if pull.commit.is_some() {
         flags |= sysflag::PULL_COMMIT_OFFSET;
     }
-    Command::request(REQUEST)
-        .with_ext("consumerGroup", pull.group.clone())
-        .with_ext("topic", queue.topic.to_string())
-        .with_ext("queueId", queue.queue_id.to_string())
-        .with_ext("queueOffset", offset.to_string())
-        .with_ext("maxMsgNums", pull.messages_max.to_string())
-        .with_ext("sysFlag", flags.to_string())
-        .with_ext("commitOffset", pull.commit.unwrap_or(0).to_string())
-        .with_ext("suspendTimeoutMillis", pull.suspend.as_millis().to_string())
-        .with_ext("subscription", pull.expression.clone())
-        .with_ext("subVersion", pull.sub_version.to_string())
-        .with_ext("expressionType", pull.expression_type.clone())
-        .with_ext("bname", queue.broker_name.to_string())
+    Command::request(REQUEST).with_header(&PullMessage {
+        consumer_group: (&pull.group).into(),
+        topic: (&queue.topic).into(),
+        queue_id: queue.queue_id,
+        queue_offset: offset,
+        max_msg_nums: pull.messages_max,
+        sys_flag: flags,
+        commit_offset: pull.commit.unwrap_or(0),
+        suspend_timeout_millis: i64::try_from(pull.suspend.as_millis()).unwrap_or(i64::MAX),
+        subscription: Some((&pull.expression).into()),
+        sub_version: pull.sub_version,
+        expression_type: Some((&pull.expression_type).into()),
+        max_msg_bytes: None,
+        request_source: None,
+        proxy_forward_client_id: None,
+        broker_name: Some((&queue.broker_name).into()),
+        logical: None,
+    })
 }
 
 fn read(addr: &str, answer: &Command) -> Result<Pulled, CallError> {
@@ -136,7 +142,7 @@ fn read(addr: &str, answer: &Command) -> Result<Pulled, CallError> {
         code::response::PULL_OFFSET_MOVED => PullStatus::OffsetMoved,
         _ => return Err(refused(addr, REQUEST, answer)),
     };
-    let field = |name| number_field(addr, REQUEST, answer, name);
+    let header: PullMessageResponse = answer_header(addr, REQUEST, answer)?;
     let messages = match status {
         PullStatus::Found => Delivered::decode_all(&answer.body)
             .map_err(|reason| not_understood(addr, REQUEST, reason))?,
@@ -144,10 +150,10 @@ fn read(addr: &str, answer: &Command) -> Result<Pulled, CallError> {
     };
     Ok(Pulled {
         status,
-        next: field("nextBeginOffset")?,
-        min: field("minOffset")?,
-        max: field("maxOffset")?,
-        suggested_broker: field("suggestWhichBrokerId").unwrap_or(0),
+        next: header.next_begin_offset,
+        min: header.min_offset,
+        max: header.max_offset,
+        suggested_broker: header.suggest_which_broker_id,
         messages,
     })
 }
@@ -157,11 +163,16 @@ mod tests {
     use super::*;
 
     fn answer(code: i32) -> Command {
-        Command::response(code)
-            .with_ext("nextBeginOffset", "7")
-            .with_ext("minOffset", "1")
-            .with_ext("maxOffset", "9")
-            .with_ext("suggestWhichBrokerId", "1")
+        Command::response(code).with_header(&PullMessageResponse {
+            suggest_which_broker_id: 1,
+            next_begin_offset: 7,
+            min_offset: 1,
+            max_offset: 9,
+            offset_delta: None,
+            topic_sys_flag: None,
+            group_sys_flag: None,
+            forbidden_type: None,
+        })
     }
 
     #[test]
@@ -181,7 +192,7 @@ mod tests {
         let broken = read("a:1", &answer(0).with_body(&b"noise"[..])).unwrap_err();
         assert!(broken.to_string().contains("not understood"), "{broken}");
         let empty = read("a:1", &Command::response(19)).unwrap_err();
-        assert!(empty.to_string().contains("nextBeginOffset"), "{empty}");
+        assert!(empty.to_string().contains("suggestWhichBrokerId"), "{empty}");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use crate::route::Route;
 use crate::view;
 use rmq_model::group::SubscriptionGroupConfig;
 use rmq_model::{MessageQueue, Millis, name};
-use rmq_remoting::{Command, code};
+use rmq_remoting::header::{ConsumerGroup, DeleteGroup, GetConsumeStats, ResetOffset};
+use rmq_remoting::{ByteStr, Command, code};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -139,8 +140,7 @@ impl Admin {
         let masters = self.cluster_info().await?.masters(cluster)?;
         for (_, addr) in &masters {
             let command = Command::request(code::request::DELETE_SUBSCRIPTIONGROUP)
-                .with_ext("groupName", group.to_owned())
-                .with_ext("cleanOffset", "true");
+                .with_header(&DeleteGroup { group_name: ByteStr::copy(group), clean_offset: true });
             self.client.ask(addr, command).await?;
         }
         for topic in [name::retry_topic(group), name::dlq_topic(group)] {
@@ -160,11 +160,12 @@ impl Admin {
     ) -> Result<Vec<QueueProgress>, CallError> {
         let mut rows = Vec::new();
         for (_, addr) in self.cluster_info().await?.masters(None)? {
-            let mut command = Command::request(code::request::GET_CONSUME_STATS)
-                .with_ext("consumerGroup", group.to_owned());
-            if let Some(topic) = topic {
-                command = command.with_ext("topic", topic.to_owned());
-            }
+            let command =
+                Command::request(code::request::GET_CONSUME_STATS).with_header(&GetConsumeStats {
+                    consumer_group: ByteStr::copy(group),
+                    topic: topic.map(ByteStr::copy),
+                    topic_list: None,
+                });
             let value = self.client.ask_json(&addr, command).await?;
             rows.extend(progress_rows(&value));
         }
@@ -181,8 +182,10 @@ impl Admin {
         let mut clients: Option<GroupClients> = None;
         let mut members = BTreeSet::new();
         for (_, addr) in self.cluster_info().await?.masters(None)? {
-            let command = Command::request(code::request::GET_CONSUMER_CONNECTION_LIST)
-                .with_ext("consumerGroup", group.to_owned());
+            let command =
+                Command::request(code::request::GET_CONSUMER_CONNECTION_LIST).with_header(
+                    &ConsumerGroup { consumer_group: ByteStr::copy(group), broker_name: None },
+                );
             let value = match self.client.ask_json(&addr, command).await {
                 Err(error) if error.code() == Some(code::response::CONSUMER_NOT_ONLINE) => continue,
                 result => result?,
@@ -215,10 +218,14 @@ impl Admin {
         let mut moved = Vec::new();
         for (broker, addr) in route.masters() {
             let command = Command::request(code::request::INVOKE_BROKER_TO_RESET_OFFSET)
-                .with_ext("topic", topic.to_owned())
-                .with_ext("group", group.to_owned())
-                .with_ext("timestamp", timestamp.to_string())
-                .with_ext("isForce", "true");
+                .with_header(&ResetOffset {
+                    topic: ByteStr::copy(topic),
+                    group: ByteStr::copy(group),
+                    timestamp,
+                    is_force: true,
+                    queue_id: -1,
+                    offset: -1,
+                });
             match self.client.ask_json(addr, command).await {
                 Ok(value) => {
                     let offsets = view::object(&value, "offsetTable");

@@ -6,7 +6,8 @@ use crate::error::CallError;
 use crate::message::Delivered;
 use rmq_model::{Millis, message};
 use rmq_record::OffsetId;
-use rmq_remoting::{Command, code};
+use rmq_remoting::header::{QueryMessage, ViewMessage};
+use rmq_remoting::{ByteStr, Command, code};
 
 impl Admin {
     /// The message that `id` names, from the broker whose address is in the id.
@@ -16,7 +17,9 @@ impl Admin {
     pub async fn message_at(&self, id: OffsetId) -> Result<Delivered, CallError> {
         const REQUEST: i32 = code::request::VIEW_MESSAGE_BY_ID;
         let addr = id.host.to_string();
-        let command = Command::request(REQUEST).with_ext("offset", id.offset.to_wire().to_string());
+        let offset = id.offset.to_wire();
+        let header = ViewMessage { topic: None, offset, broker_name: None };
+        let command = Command::request(REQUEST).with_header(&header);
         let answer = self.client.ask(&addr, command).await?;
         let found = Delivered::decode_all(&answer.body)
             .map_err(|reason| not_understood(&addr, REQUEST, reason))?;
@@ -71,15 +74,18 @@ impl Admin {
         const REQUEST: i32 = code::request::QUERY_MESSAGE;
         let route = self.client.fetch_route(topic).await?;
         let mut messages = Vec::new();
+        let command = Command::request(REQUEST).with_header(&QueryMessage {
+            topic: ByteStr::copy(topic),
+            key: ByteStr::copy(key),
+            max_num: i32::try_from(max).unwrap_or(i32::MAX),
+            begin_timestamp: begin,
+            end_timestamp: end,
+            unique_key: unique,
+            index_type: None,
+            broker_name: None,
+        });
         for (_, addr) in route.masters() {
-            let command = Command::request(REQUEST)
-                .with_ext("topic", topic.to_owned())
-                .with_ext("key", key.to_owned())
-                .with_ext("maxNum", max.to_string())
-                .with_ext("beginTimestamp", begin.to_string())
-                .with_ext("endTimestamp", end.to_string())
-                .with_ext("_UNIQUE_KEY_QUERY", if unique { "true" } else { "false" });
-            match self.client.ask(addr, command).await {
+            match self.client.ask(addr, command.clone()).await {
                 Ok(answer) => messages.extend(
                     Delivered::decode_all(&answer.body)
                         .map_err(|reason| not_understood(addr, REQUEST, reason))?,

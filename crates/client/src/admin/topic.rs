@@ -5,7 +5,8 @@ use crate::error::CallError;
 use crate::view;
 use rmq_model::topic::TopicConfig;
 use rmq_model::{MessageQueue, Millis, Permission, name};
-use rmq_remoting::{Command, code};
+use rmq_remoting::header::{CreateTopic, DeleteTopicInNameServer, GetTopicConfig, OfTopic};
+use rmq_remoting::{ByteStr, Command, code};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,18 +78,24 @@ impl Admin {
     /// As [`crate::Client::ask`]; code 29 for a bad name, 1 for a bad attribute.
     pub async fn put_topic(&self, addr: &str, spec: &TopicSpec) -> Result<(), CallError> {
         let config = &spec.config;
-        let command = Command::request(code::request::UPDATE_AND_CREATE_TOPIC)
-            .with_ext("topic", config.topic_name.to_string())
-            .with_ext("defaultTopic", name::AUTO_CREATE_TOPIC)
-            .with_ext("readQueueNums", config.read_queue_nums.to_string())
-            .with_ext("writeQueueNums", config.write_queue_nums.to_string())
-            .with_ext("perm", config.perm.0.to_string())
-            .with_ext("topicFilterType", config.topic_filter_type.name())
-            .with_ext("topicSysFlag", config.topic_sys_flag.to_string())
-            .with_ext("order", config.order.to_string())
-            .with_ext("attributes", spec.attribute_changes.clone())
-            .with_ext("force", "false");
-        self.client.ask(addr, command).await?;
+        let number = |name: &str, value: u32| {
+            let reason = || CallError::Argument(format!("{name} {value} is out of range"));
+            i32::try_from(value).map_err(|_large| reason())
+        };
+        let header = CreateTopic {
+            topic: (&config.topic_name).into(),
+            default_topic: Some(name::AUTO_CREATE_TOPIC.into()),
+            read_queue_nums: number("read queues", config.read_queue_nums)?,
+            write_queue_nums: number("write queues", config.write_queue_nums)?,
+            perm: number("permission", config.perm.0)?,
+            topic_filter_type: Some(config.topic_filter_type.name().into()),
+            topic_sys_flag: Some(config.topic_sys_flag),
+            order: config.order,
+            attributes: Some((&spec.attribute_changes).into()),
+            force: false,
+        };
+        let command = Command::request(code::request::UPDATE_AND_CREATE_TOPIC);
+        self.client.ask(addr, command.with_header(&header)).await?;
         self.client.forget_route(&config.topic_name);
         Ok(())
     }
@@ -103,8 +110,7 @@ impl Admin {
         topic: &str,
     ) -> Result<Option<TopicConfig>, CallError> {
         let command = Command::request(code::request::GET_TOPIC_CONFIG)
-            .with_ext("topic", topic.to_owned())
-            .with_ext("lo", "true");
+            .with_header(&GetTopicConfig { topic: ByteStr::copy(topic), logical: Some(true) });
         let value = match self.client.ask_json(addr, command).await {
             Err(error) if error.code() == Some(code::response::TOPIC_NOT_EXIST) => return Ok(None),
             result => result?,
@@ -134,7 +140,7 @@ impl Admin {
         let masters = info.masters(cluster)?;
         for (_, addr) in &masters {
             let command = Command::request(code::request::DELETE_TOPIC_IN_BROKER)
-                .with_ext("topic", topic.to_owned());
+                .with_header(&OfTopic { topic: ByteStr::copy(topic) });
             self.client.ask(addr, command).await?;
         }
         let clusters: BTreeSet<&str> = masters
@@ -142,9 +148,12 @@ impl Admin {
             .filter_map(|(name, _)| info.brokers.get(name).map(|b| b.cluster.as_str()))
             .collect();
         for cluster in clusters {
-            let command = Command::request(code::request::DELETE_TOPIC_IN_NAMESRV)
-                .with_ext("topic", topic.to_owned())
-                .with_ext("clusterName", cluster.to_owned());
+            let command = Command::request(code::request::DELETE_TOPIC_IN_NAMESRV).with_header(
+                &DeleteTopicInNameServer {
+                    topic: ByteStr::copy(topic),
+                    cluster_name: Some(ByteStr::copy(cluster)),
+                },
+            );
             self.every_name_server(&command).await?;
         }
         self.kv_delete(ORDER_NAMESPACE, topic).await?;
@@ -161,7 +170,7 @@ impl Admin {
         let mut stats = TopicStats::default();
         for (_, addr) in route.masters() {
             let command = Command::request(code::request::GET_TOPIC_STATS_INFO)
-                .with_ext("topic", topic.to_owned());
+                .with_header(&OfTopic { topic: ByteStr::copy(topic) });
             let value = self.client.ask_json(addr, command).await?;
             for (key, entry) in view::object(&value, "offsetTable") {
                 let Some(queue) = view::queue_key(key) else { continue };

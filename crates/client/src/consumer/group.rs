@@ -5,12 +5,14 @@ use crate::balance::average;
 use crate::client::{Client, chain};
 use crate::error::CallError;
 use crate::message::Delivered;
-use crate::view;
 use rmq_model::MessageQueue;
 use rmq_model::client::{ConsumeFromWhere, ConsumeType, MessageModel, SubscriptionData};
 use rmq_model::name::retry_topic;
-use rmq_remoting::{Command, code};
-use serde_json::json;
+use rmq_remoting::body::{
+    ConsumerData, ConsumerIdList, HeartbeatData, LockBatch, LockBatchResponse,
+};
+use rmq_remoting::header::{ConsumerGroup, ConsumerSendMsgBack, UnregisterClient};
+use rmq_remoting::{ByteStr, Command, code, json};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -55,8 +57,7 @@ impl Membership {
         let mut failed = None;
         let mut reached = false;
         for addr in self.addresses(client).await? {
-            let command =
-                Command::request(code::request::HEART_BEAT).with_body(body.clone().into_bytes());
+            let command = Command::request(code::request::HEART_BEAT).with_body(body.clone());
             match client.ask(&addr, command).await {
                 Ok(_answer) => reached = true,
                 Err(error) => failed = Some(error),
@@ -72,7 +73,7 @@ impl Membership {
         }
     }
 
-    fn heartbeat_body(&self) -> String {
+    fn heartbeat_body(&self) -> Vec<u8> {
         let mut subscriptions = vec![self.config.subscription(self.sub_version)];
         if self.is_clustering() {
             subscriptions.push(SubscriptionData {
@@ -86,21 +87,20 @@ impl Membership {
             StartFrom::Last => ConsumeFromWhere::ConsumeFromLastOffset,
             StartFrom::Time(_) => ConsumeFromWhere::ConsumeFromTimestamp,
         };
-        json!({
-            "clientID": &*self.client_id,
-            "heartbeatFingerprint": 0,
-            "withoutSub": false,
-            "producerDataSet": [],
-            "consumerDataSet": [{
-                "groupName": self.config.group,
-                "consumeType": ConsumeType::Passively,
-                "messageModel": self.config.model,
-                "consumeFromWhere": from,
-                "unitMode": false,
-                "subscriptionDataSet": subscriptions,
+        json::to_vec(&HeartbeatData {
+            client_id: Arc::clone(&self.client_id),
+            consumer_data_set: vec![ConsumerData {
+                consume_from_where: from,
+                consume_type: ConsumeType::Passively,
+                group_name: self.config.group.as_str().into(),
+                message_model: self.config.model,
+                subscription_data_set: subscriptions,
+                unit_mode: false,
             }],
+            heartbeat_fingerprint: 0,
+            producer_data_set: Vec::new(),
+            without_sub: false,
         })
-        .to_string()
     }
 
     /// Every broker of the topic: all must agree on the group's members.
@@ -125,13 +125,14 @@ impl Membership {
         Ok(share)
     }
 
-    async fn members(&self, client: &Client) -> Result<Vec<String>, CallError> {
+    async fn members(&self, client: &Client) -> Result<Vec<Arc<str>>, CallError> {
         let mut last = CallError::NoRoute { topic: self.config.topic.clone() };
         for addr in self.addresses(client).await? {
-            let command = Command::request(code::request::GET_CONSUMER_LIST_BY_GROUP)
-                .with_ext("consumerGroup", self.config.group.clone());
-            match client.ask_json(&addr, command).await {
-                Ok(value) => return Ok(view::texts(&value, "consumerIdList")),
+            let command = Command::request(code::request::GET_CONSUMER_LIST_BY_GROUP).with_header(
+                &ConsumerGroup { consumer_group: (&self.config.group).into(), broker_name: None },
+            );
+            match client.ask_body(&addr, command).await {
+                Ok(ConsumerIdList { consumer_id_list }) => return Ok(consumer_id_list),
                 Err(error) => last = error,
             }
         }
@@ -147,10 +148,8 @@ impl Membership {
         let mut held = HashSet::new();
         for (addr, body) in self.lock_bodies(client, queues).await {
             let command = Command::request(code::request::LOCK_BATCH_MQ).with_body(body);
-            match client.ask_json(&addr, command).await {
-                Ok(value) => {
-                    held.extend(view::list(&value, "lockOKMQSet").iter().map(view::queue));
-                }
+            match client.ask_body(&addr, command).await {
+                Ok(LockBatchResponse { lock_ok_mq_set }) => held.extend(lock_ok_mq_set),
                 Err(error) => tracing::warn!(reason = chain(&error), "no locks from a broker"),
             }
         }
@@ -178,13 +177,13 @@ impl Membership {
             let of_broker: Vec<_> = queues.iter().filter(|q| q.broker_name == *broker).collect();
             let Some(first) = of_broker.first() else { continue };
             let Ok(addr) = client.queue_address(first).await else { continue };
-            let body = json!({
-                "clientId": &*self.client_id,
-                "consumerGroup": self.config.group,
-                "mqSet": of_broker,
-                "onlyThisBroker": false,
-            });
-            bodies.push((addr, body.to_string().into_bytes()));
+            let body = LockBatch {
+                client_id: Arc::clone(&self.client_id),
+                consumer_group: self.config.group.as_str().into(),
+                mq_set: of_broker.into_iter().cloned().collect(),
+                only_this_broker: false,
+            };
+            bodies.push((addr, json::to_vec(&body)));
         }
         bodies
     }
@@ -197,23 +196,30 @@ impl Membership {
         message: &Delivered,
     ) -> Result<(), CallError> {
         let addr = client.queue_address(queue).await?;
-        let command = Command::request(code::request::CONSUMER_SEND_MSG_BACK)
-            .with_ext("group", self.config.group.clone())
-            .with_ext("offset", message.log_offset.to_string())
-            .with_ext("delayLevel", "0")
-            .with_ext("originMsgId", message.id().to_owned())
-            .with_ext("originTopic", message.topic.to_string())
-            .with_ext("unitMode", "false")
-            .with_ext("bname", queue.broker_name.to_string());
+        let command = Command::request(code::request::CONSUMER_SEND_MSG_BACK).with_header(
+            &ConsumerSendMsgBack {
+                offset: message.log_offset,
+                group: (&self.config.group).into(),
+                delay_level: 0,
+                origin_msg_id: Some(ByteStr::copy(message.id())),
+                origin_topic: Some((&message.topic).into()),
+                unit_mode: false,
+                max_reconsume_times: None,
+                broker_name: Some((&queue.broker_name).into()),
+            },
+        );
         client.ask(&addr, command).await.map(|_answer| ())
     }
 
     /// Tells the brokers that this member is gone, so that the others take over at once.
     pub(super) async fn leave(&self, client: &Client) {
         for addr in self.addresses(client).await.unwrap_or_default() {
-            let command = Command::request(code::request::UNREGISTER_CLIENT)
-                .with_ext("clientID", self.client_id.to_string())
-                .with_ext("consumerGroup", self.config.group.clone());
+            let command =
+                Command::request(code::request::UNREGISTER_CLIENT).with_header(&UnregisterClient {
+                    client_id: (&self.client_id).into(),
+                    producer_group: None,
+                    consumer_group: Some((&self.config.group).into()),
+                });
             if let Err(error) = client.ask(&addr, command).await {
                 tracing::debug!(reason = chain(&error), "a broker will notice by itself");
             }

@@ -106,6 +106,11 @@ impl Progress {
         }
     }
 
+    /// Everything before it is consumed.
+    pub(super) fn position(&self) -> i64 {
+        self.consumed
+    }
+
     /// Offset that is not stored yet; counts as stored from here on.
     pub(super) fn take_unstored(&mut self) -> Option<i64> {
         let due = (self.consumed != self.stored).then_some(self.consumed);

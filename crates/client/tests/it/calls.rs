@@ -80,9 +80,20 @@ async fn requests_that_a_client_does_not_know_are_answered() {
     let server = Fake::new(|_| Some(ok()));
     let (client, _) = client(&[nobody()], LONG);
     client.ask(&server.addr(), Command::request(28)).await.unwrap();
-    let answer = server.connection().request(Command::request(307), LONG).await.unwrap();
-    assert_eq!(answer.code, 3);
-    assert!(answer.remark.unwrap().contains("307"));
+    let group = |code| Command::request(code).with_ext("consumerGroup", "G");
+    let of_topic = Command::request(221).with_ext("group", "G").with_ext("topic", "T");
+    let no_group = "The Consumer Group <G> not exist in this consumer";
+    for (request, want, remark) in [
+        (Command::request(4711), 3, " request type 4711 not supported"),
+        (group(307).with_ext("clientId", "c"), 1, no_group),
+        (group(309), 1, no_group),
+        (group(40), 0, ""),
+        (Command::request(307), 1, "the custom field <consumerGroup> is null"),
+        (of_topic, 0, ""),
+    ] {
+        let answer = server.connection().request(request, LONG).await.unwrap();
+        assert_eq!((answer.code, answer.remark.as_deref().unwrap_or("")), (want, remark));
+    }
 }
 
 #[tokio::test]

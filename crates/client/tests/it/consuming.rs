@@ -5,6 +5,7 @@ use rmq_client::Consumer;
 use rmq_client::consumer::{ConsumerConfig, StartFrom, Verdict};
 use rmq_record::{Message, layout};
 use rmq_remoting::Command;
+use rmq_remoting::body::ConsumerRunningInfo;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -186,6 +187,41 @@ async fn a_change_of_members_is_noticed_at_once() {
         batch = consumer.next() => panic!("nothing was sent: {batch:?}"),
         () = until("the members are asked for", || before < broker.seen(38).len()) => {}
     }
+}
+
+#[tokio::test]
+async fn a_reset_moves_the_consumer_and_what_was_handed_out_before_does_not_count() {
+    let broker = broker(&["a", "b"]);
+    let (mut consumer, _names) = join(&broker, from_first()).await;
+    let before = consumer.next().await.unwrap();
+    let reset = |offset: i64| {
+        let queue = r#"{"brokerName":"a","queueId":0,"topic":"T"}"#;
+        let other = r#"{"brokerName":"a","queueId":9,"topic":"T"}"#;
+        let body = format!(r#"{{"offsetTable":{{{queue}:{offset},{other}:5}}}}"#);
+        let fields = [("topic", "T"), ("group", "G"), ("timestamp", "0"), ("isForce", "true")];
+        let command = Command::oneway(220).with_body(body.into_bytes());
+        fields.into_iter().fold(command, |command, (name, value)| command.with_ext(name, value))
+    };
+    broker.connection().oneway(reset(0));
+    let again = consumer.next().await.unwrap();
+    assert_eq!(again.messages.len(), 2, "read again from the new place");
+    consumer.done(&before, Verdict::Consumed).await.unwrap();
+    let status = Command::request(221).with_ext("topic", "T").with_ext("group", "G");
+    let at = async |broker: &Fake| {
+        let answer = broker.connection().request(status.clone(), LONG).await.unwrap();
+        let body = String::from_utf8(answer.body.to_vec()).unwrap();
+        body.trim_end_matches("}}").rsplit(':').next().unwrap().to_owned()
+    };
+    assert_eq!(at(&broker).await, "0");
+    consumer.done(&again, Verdict::Consumed).await.unwrap();
+    assert_eq!(at(&broker).await, "2");
+
+    let info = Command::request(307).with_ext("consumerGroup", "G").with_ext("clientId", "c");
+    let answer = broker.connection().request(info, LONG).await.unwrap();
+    let info: ConsumerRunningInfo = rmq_remoting::json::from_slice(&answer.body).unwrap();
+    assert_eq!((answer.code, info.mq_table.len()), (0, 1));
+    assert_eq!(&*info.subscription_set[0].topic, "T");
+    assert_eq!(info.properties["PROP_CONSUMEORDERLY"], "false");
 }
 
 #[tokio::test]
