@@ -7,6 +7,7 @@ use crate::start::{StartError, http};
 use rmq_host::Tasks;
 use rmq_host::http::Readiness;
 use rmq_host::metrics::{Kind, Samples};
+use rmq_model::Millis;
 use rmq_model::name::{is_retry_topic, is_system_group, is_system_topic};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -68,6 +69,12 @@ fn storage(broker: &Broker, out: &mut Samples<'_>) {
     out.sample(labels, status.flush_behind_bytes);
     out.begin("rocketmq_storage_dispatch_behind_bytes", "Written, not in queues.", Kind::Gauge);
     out.sample(labels, status.dispatch_behind_bytes);
+    let help = "Bytes in use on the file system of the store.";
+    out.begin("rocketmq_storage_size_bytes", help, Kind::Gauge);
+    out.sample(labels, status.disk_used_bytes);
+    let help = "Places of the log where reads found no record; 256 stands for all above.";
+    out.begin("rmq_storage_damaged_places", help, Kind::Gauge);
+    out.sample(labels, status.damaged_places);
     out.begin("rmq_storage_log_bytes", "Bytes of the commit log.", Kind::Gauge);
     out.sample(labels, status.log_max.0.saturating_sub(status.log_min.0));
     out.begin("rmq_storage_disk_used_percent", "Used share of the log's disk.", Kind::Gauge);
@@ -153,6 +160,16 @@ fn lags(broker: &Broker, out: &mut Samples<'_>) {
     series(
         "rocketmq_consumer_lag_latency_milliseconds",
         "Age of the oldest message that is not committed.",
-        &|lag| lag.oldest.map_or(0, |oldest| now.saturating_sub(oldest).max(0)),
+        &|lag| age(now, lag.oldest),
     );
+    series(
+        "rocketmq_consumer_queueing_latency_milliseconds",
+        "Age of the oldest message that is not delivered.",
+        &|lag| age(now, lag.oldest_ready),
+    );
+}
+
+/// 0 without a message.
+fn age(now: Millis, stored: Option<Millis>) -> Millis {
+    stored.map_or(0, |stored| now.saturating_sub(stored).max(0))
 }

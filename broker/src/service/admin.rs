@@ -91,6 +91,14 @@ impl Broker {
     /// # Errors
     /// [`AdminTopicError`] says which rule is broken.
     pub fn update_topic(&self, request: &TopicRequest<'_>) -> Result<(), AdminTopicError> {
+        let begun = self.clock.monotonic();
+        let made = self.try_update_topic(request);
+        let took = self.clock.monotonic().saturating_sub(begun);
+        self.traffic.topic_made(request.topic, made.is_ok(), took);
+        made
+    }
+
+    fn try_update_topic(&self, request: &TopicRequest<'_>) -> Result<(), AdminTopicError> {
         refuse_inner_batches(request)?;
         let now = self.now();
         self.topics.change_one(self.outside(), |topics| topics.update(now, request))?;
@@ -174,6 +182,13 @@ impl Broker {
     /// # Errors
     /// [`AdminGroupError`] says which rule is broken.
     pub fn update_group(&self, config: SubscriptionGroupConfig) -> Result<(), AdminGroupError> {
+        let begun = self.clock.monotonic();
+        let made = self.try_update_group(config);
+        self.traffic.group_made(made.is_ok(), self.clock.monotonic().saturating_sub(begun));
+        made
+    }
+
+    fn try_update_group(&self, config: SubscriptionGroupConfig) -> Result<(), AdminGroupError> {
         let now = self.now();
         self.groups.change(|groups| groups.update(now, config))?;
         self.groups.save()?;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 const SIZE_BOUNDS: &[f64] = &[1_024.0, 4_096.0, 524_288.0, 1_048_576.0, 2_097_152.0, 4_194_304.0];
 const LATENCY_BOUNDS: &[f64] = &[1.0, 3.0, 5.0, 7.0, 10.0, 100.0, 1_000.0, 2_000.0, 3_000.0];
+const CREATE_BOUNDS: &[f64] = &[10.0, 100.0, 1_000.0, 3_000.0, 5_000.0];
 
 /// Kind of a message, as metrics tell them apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -102,6 +103,8 @@ pub struct Traffic {
     bytes_out: Family<Counter>,
     dead: Family<Counter>,
     latency: Family<Histogram>,
+    topics_made: Family<Histogram>,
+    groups_made: Family<Histogram>,
     put_failures: AtomicU64,
     put_bytes: AtomicU64,
     put_latency: Mutex<Latencies>,
@@ -187,6 +190,10 @@ impl std::fmt::Debug for Traffic {
     }
 }
 
+fn status(well: bool) -> &'static str {
+    if well { "success" } else { "failure" }
+}
+
 impl Traffic {
     /// Nothing has happened.
     pub fn new(settings: &Settings, now: Millis) -> Self {
@@ -245,6 +252,22 @@ impl Traffic {
                     ],
                 ),
                 LATENCY_BOUNDS,
+            ),
+            topics_made: registry.histograms(
+                describe(
+                    "rocketmq_topic_create_execution_time_milliseconds",
+                    "Time to make or change a topic on request.",
+                    &["invocation_status", "is_system"],
+                ),
+                CREATE_BOUNDS,
+            ),
+            groups_made: registry.histograms(
+                describe(
+                    "rocketmq_consumer_group_create_execution_time_milliseconds",
+                    "Time to make or change a group on request.",
+                    &["invocation_status"],
+                ),
+                CREATE_BOUNDS,
             ),
             stats: Mutex::new(Stats::new(&settings.broker_cluster_name)),
             rates: Mutex::new(rates),
@@ -363,6 +386,17 @@ impl Traffic {
             self.latency.with(&["remoting", request, &response, flag(waited), "success"])
         });
         histogram.observe_many(elapsed.as_secs_f64() * 1_000.0, times);
+    }
+
+    /// A topic was to be made or changed.
+    pub fn topic_made(&self, topic: &str, well: bool, took: Duration) {
+        let made = self.topics_made.with(&[status(well), flag(is_system_topic(topic))]);
+        made.observe(took.as_secs_f64() * 1_000.0);
+    }
+
+    /// A group was to be made or changed.
+    pub fn group_made(&self, well: bool, took: Duration) {
+        self.groups_made.with(&[status(well)]).observe(took.as_secs_f64() * 1_000.0);
     }
 
     /// Forgets a topic that was deleted.

@@ -257,6 +257,11 @@ fn metrics_and_health_are_served_over_http() {
     let mut wire = world.wire();
     wire.ok(310, &send_v2("T", "0", ""), b"hello");
     wire.ok(11, &pull("G", "T", "0", "0", "4", "*"), b"");
+    wire.ok(
+        17,
+        &[("topic", "U"), ("readQueueNums", "1"), ("writeQueueNums", "1"), ("perm", "6")],
+        b"",
+    );
     let get = |path: &str| {
         let mut stream = std::net::TcpStream::connect(world.metrics_addr().unwrap()).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -280,6 +285,10 @@ fn metrics_and_health_are_served_over_http() {
             r#"rocketmq_messages_out_total{{{common},topic="T",consumer_group="G",is_system="false",is_retry="false"}} 1"#
         ),
         format!(r#"rocketmq_broker_permission{{{common}}} 6"#),
+        format!(
+            r#"rocketmq_topic_create_execution_time_milliseconds_count{{{common},invocation_status="success",is_system="false"}} 1"#
+        ),
+        format!(r#"rocketmq_storage_size_bytes{{{common},storage_type="local","#),
     ] {
         assert!(page.contains(&series), "{series}\nin\n{page}");
     }

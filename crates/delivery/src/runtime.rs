@@ -117,6 +117,8 @@ pub struct Lag {
     pub ready: i64,
     /// Store time of the oldest message not consumed yet; `None` if nothing is left.
     pub oldest: Option<Millis>,
+    /// Store time of the oldest message not given out yet; `None` if nothing waits.
+    pub oldest_ready: Option<Millis>,
 }
 
 /// Sums up how far a group is behind (requests 317, metrics).
@@ -129,14 +131,22 @@ pub fn lag(store: &impl QueueReader, offsets: &Offsets, topic: &TopicConfig, gro
         let messages = progress.broker_offset.saturating_sub(first).max(0);
         lag.messages += messages;
         lag.in_flight += progress.in_flight().min(messages);
-        lag.ready += progress.broker_offset.saturating_sub(progress.pull_offset.max(first)).max(0);
-        if 0 < messages
-            && let Some(time) = store.store_time(name, id, first)
-        {
-            lag.oldest = Some(lag.oldest.map_or(time, |oldest| oldest.min(time)));
-        }
+        let next = progress.pull_offset.max(first);
+        let ready = progress.broker_offset.saturating_sub(next).max(0);
+        lag.ready += ready;
+        let stored = |waiting: i64, offset| {
+            (0 < waiting).then(|| store.store_time(name, id, offset)).flatten()
+        };
+        let oldest = stored(messages, first);
+        lag.oldest = earlier(lag.oldest, oldest);
+        let oldest_ready = if next == first { oldest } else { stored(ready, next) };
+        lag.oldest_ready = earlier(lag.oldest_ready, oldest_ready);
     }
     lag
+}
+
+fn earlier(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+    one.into_iter().chain(other).min()
 }
 
 /// Times of a queue as a group sees it (request 303).

@@ -85,8 +85,19 @@ fn lag_counts_what_is_still_there() {
     let store = Queues(vec![(0, 10), (5, 10)]);
     let mut offsets = offsets(&[(0, 4), (1, 3)]);
     offsets.pulled("G", "T", 0, 6);
-    let want = Lag { messages: 6 + 5, in_flight: 2, ready: 4 + 5, oldest: Some(4_000) };
+    let want = Lag {
+        messages: 6 + 5,
+        in_flight: 2,
+        ready: 4 + 5,
+        oldest: Some(4_000),
+        oldest_ready: Some(5_000),
+    };
     assert_eq!(lag(&store, &offsets, &topic(2, 2), "G"), want);
+    offsets.pulled("G", "T", 1, 10);
+    let got = lag(&store, &offsets, &topic(2, 2), "G");
+    assert_eq!((got.oldest, got.oldest_ready), (Some(4_000), Some(6_000)));
+    offsets.pulled("G", "T", 0, 10);
+    assert_eq!(lag(&store, &offsets, &topic(2, 2), "G").oldest_ready, None);
 }
 
 #[test]
