@@ -7,6 +7,7 @@
 
 pub mod cases;
 pub mod compare;
+pub mod kube;
 pub mod peers;
 pub mod probe;
 pub mod process;

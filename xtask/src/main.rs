@@ -1,8 +1,12 @@
 //! Chores of this repository: `cargo xtask <chore>`.
 
 mod bench;
+mod charts;
+mod cluster;
+mod images;
 mod layers;
 mod picture;
+mod shipped;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +23,16 @@ struct Args {
 enum Chore {
     /// Check that packages depend only downwards in the layer picture
     Layers,
+    /// Check the charts with helm and that deploy/install.yaml is what they render
+    Charts {
+        /// Write the generated files instead of comparing them
+        #[arg(long)]
+        write: bool,
+    },
+    /// Run a Kubernetes on this machine
+    Cluster(cluster::Args),
+    /// Pack the container images, without a container engine
+    Images(images::Args),
     /// Measure this broker and the Java one in turns and write docs/benchmarks.md
     BenchVsJava(bench::Args),
     /// Draw a terminal's text from standard input as the README's picture
@@ -30,6 +44,9 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Layers => layers::run(),
+        Chore::Charts { write } => charts::check(write),
+        Chore::Cluster(args) => cluster::run(&args),
+        Chore::Images(args) => images::run(&args),
         Chore::BenchVsJava(args) => bench::run(&args),
         Chore::Picture(args) => picture::run(&args),
         Chore::Test(args) => test::run(&args),

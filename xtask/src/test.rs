@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change is taken, quickest failure first.
 
+mod background;
 mod steps;
 mod summary;
 
@@ -9,6 +10,21 @@ use anyhow::ensure;
 
 use steps::{STEPS, Step};
 use summary::{Outcome, Ran};
+
+pub(crate) use steps::is_installed;
+pub(crate) use summary::say;
+
+/// A step cannot be shown on this machine, and why.
+#[derive(Debug)]
+pub(crate) struct NotHere(pub(crate) String);
+
+impl std::fmt::Display for NotHere {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotHere {}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -36,6 +52,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for name in args.only.iter().chain(&args.skip) {
         let known = STEPS.iter().any(|step| step.name.starts_with(name.as_str()));
         ensure!(known, "there is no step {name}: see --list");
+    }
+    if STEPS.iter().any(|step| step.name == background::STEP && chosen(step, args)) {
+        background::start();
     }
     let mut ran: Vec<Ran> = Vec::new();
     for step in STEPS {
@@ -80,7 +99,10 @@ fn attempt(step: &Step, ran: &[Ran]) -> Outcome {
     }
     match (step.work)() {
         Ok(()) => Outcome::Passed,
-        Err(error) => Outcome::Failed(format!("{error:#}")),
+        Err(error) => match error.downcast_ref::<NotHere>() {
+            Some(why) => Outcome::Skipped(why.to_string()),
+            None => Outcome::Failed(format!("{error:#}")),
+        },
     }
 }
 
@@ -139,6 +161,13 @@ mod tests {
         assert!(matches!(attempt(&step, &earlier(Outcome::Passed)), Outcome::Failed(_)));
         // Not chosen in this run: the caller knows that it is there.
         assert!(matches!(attempt(&step, &[]), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn a_step_may_say_that_it_cannot_be_run_here() {
+        let work = || Err(NotHere("only root may".to_owned()).into());
+        let step = Step { name: "x", shows: "", needs: &[], tools: &[], work };
+        assert!(matches!(attempt(&step, &[]), Outcome::Skipped(why) if why == "only root may"));
     }
 
     #[test]

@@ -6,3 +6,4 @@ pub mod crash;
 pub mod drivers;
 pub mod mixed;
 pub mod oracle;
+pub mod suite;

@@ -3,10 +3,13 @@
 //! Three profiles are compiled, each once: clippy's check, tests in dev, the shipped program and
 //! its scenarios in release. A step that would need a fourth one belongs into one of these.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
+
+use super::background;
+use crate::images;
+use crate::shipped::{self, cargo_command, run};
 
 /// One thing to be shown.
 pub(crate) struct Step {
@@ -73,10 +76,14 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "release",
-        shows: "the shipped program builds",
+        shows: "the shipped programs build",
         needs: &[],
         tools: &[],
-        work: || cargo(&["build", "--release", "--locked", "-p", "rmq-cli", "-p", "rmq-e2e"]),
+        work: || {
+            let mut packages = vec!["rmq-cli", "rmq-e2e"];
+            packages.extend(images::packages());
+            shipped::build(&packages).map(drop)
+        },
     },
     Step {
         name: "cli",
@@ -127,6 +134,23 @@ pub(crate) const STEPS: &[Step] = &[
         tools: &["java", "go"],
         work: || scenario(&["oracle", "--drivers", "go"]),
     },
+    Step {
+        name: "images",
+        shows: "the images are small and need nothing of the system",
+        needs: &["release"],
+        tools: &["strip"],
+        work: || {
+            let out = shipped::target_directory()?.join("images");
+            images::run(&images::Args::of_programs(out, shipped::directory()?))
+        },
+    },
+    Step {
+        name: "kubernetes",
+        shows: "the pinned Kubernetes and helm are built",
+        needs: &[],
+        tools: &["bash", "go"],
+        work: background::wait,
+    },
 ];
 
 /// Whether `tool` can be found in the search path.
@@ -135,52 +159,19 @@ pub(crate) fn is_installed(tool: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(tool).is_file())
 }
 
-fn root() -> &'static Path {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own)
-}
-
-fn cargo_command(args: &[&str]) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(args);
-    command
-}
-
 fn cargo(args: &[&str]) -> anyhow::Result<()> {
     run(&mut cargo_command(args))
 }
 
 fn fetch(peer: &str) -> anyhow::Result<()> {
-    let script = root().join("e2e/interop").join(peer).join("fetch.sh");
+    let script = shipped::root().join("e2e/interop").join(peer).join("fetch.sh");
     run(Command::new("bash").arg(script))
 }
 
 /// Runs the scenarios' program as it was built by the step `release`: through `cargo run` its
 /// dependencies could be built again with other features.
 fn scenario(args: &[&str]) -> anyhow::Result<()> {
-    let program = target_directory()?.join("release").join("rmq-e2e");
+    let program = shipped::directory()?.join("rmq-e2e");
     ensure!(program.exists(), "{} is missing: run the step release", program.display());
     run(Command::new(program).args(args))
-}
-
-fn target_directory() -> anyhow::Result<PathBuf> {
-    let output = cargo_command(&["metadata", "--no-deps", "--format-version", "1", "--offline"])
-        .current_dir(root())
-        .output()
-        .context("cannot start cargo")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let directory = metadata.get("target_directory").and_then(serde_json::Value::as_str);
-    Ok(PathBuf::from(directory.context("cargo metadata names no target directory")?))
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
-        .current_dir(root())
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot start {command:?}"))?;
-    ensure!(status.success(), "{status}");
-    Ok(())
 }
