@@ -82,11 +82,15 @@ pub fn schema() -> &'static Value {
 
 /// Makes of a generated schema what an API server should have:
 /// - `null` is no value: with it a field would be given and empty at the same time;
+/// - descriptions lose the line breaks that they have in the source;
 /// - formats that it does not know, such as `uint16`, go: bounds say the same;
 /// - a default that its own fields' defaults add up to becomes `{}`, one that is empty goes.
 fn tidy(schema: &mut Value) {
     let Value::Object(schema) = schema else { return };
     schema.remove("nullable");
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace("\n\n", "\r").replace('\n', " ").replace('\r', "\n\n");
+    }
     if schema.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint"))
     {
         schema.remove("format");

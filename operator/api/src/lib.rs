@@ -8,7 +8,7 @@
 
 pub mod addressing;
 pub mod brokers;
-#[cfg(feature = "cel")]
+#[cfg(any(test, feature = "cel"))]
 pub mod cel;
 pub mod cluster;
 pub mod config;
