@@ -156,7 +156,10 @@ async fn what_was_answered_before_a_close_arrives() {
 async fn a_connector_closes_what_it_opened() {
     let (_server, echo, addr) = start(|_| {});
     let (stopped, dropped) = (client(addr).await, client(addr).await);
-    until("both are there", || echo.connections.lock().len() == 2).await;
+    for conn in [&stopped, &dropped] {
+        conn.request(Command::request(ECHO), DEADLINE).await.unwrap();
+    }
+    assert_eq!(echo.connections.lock().len(), 2);
     assert!(stopped.connector.shutdown(DEADLINE).await);
     assert!(stopped.is_closed());
     let conn = dropped.clone();
