@@ -324,6 +324,12 @@ fn derive(
             )),
         }
     }
+    let is_slave = get(texts, "brokerRole").trim().eq_ignore_ascii_case("SLAVE");
+    let id = get(texts, "brokerId");
+    if !is_slave && id.trim().parse::<i64>().is_ok_and(|id| 0 < id) {
+        warnings.push(format!("brokerId = {id} has no effect: a master has 0"));
+        texts.insert("brokerId", "0".into());
+    }
     let root = PathBuf::from(get(texts, "storePathRootDir"));
     for (key, name) in [
         ("storePathCommitLog", "commitlog"),
@@ -343,10 +349,8 @@ fn refuse_what_is_missing(settings: &Settings, errors: &mut Vec<ConfigError>) {
     let mut refuse = |key: &str, value: String, why: &str| {
         errors.push(ConfigError::NotAvailable { key: key.into(), value, why: why.into() });
     };
-    if &*settings.broker_role == "SLAVE" || settings.broker_role.eq_ignore_ascii_case("SLAVE") {
+    if settings.broker_role.eq_ignore_ascii_case("SLAVE") {
         refuse("brokerRole", settings.broker_role.to_string(), replication);
-    } else if settings.broker_id != 0 {
-        refuse("brokerId", settings.broker_id.to_string(), "a master has brokerId 0");
     }
     if 1 < settings.total_replicas {
         refuse("totalReplicas", settings.total_replicas.to_string(), replication);

@@ -80,7 +80,6 @@ fn what_is_not_available_is_refused_in_words() {
         ("totalReplicas=2", format!("totalReplicas = \"2\": {replication}")),
         ("inSyncReplicas=2", format!("inSyncReplicas = \"2\": {replication}")),
         ("enableControllerMode=true", format!("enableControllerMode = \"true\": {replication}")),
-        ("brokerId=3", "brokerId = \"3\": a master has brokerId 0".into()),
         (
             "authenticationEnabled=true",
             "authenticationEnabled = \"true\": access control is not available yet".into(),
@@ -94,6 +93,15 @@ fn what_is_not_available_is_refused_in_words() {
         assert_eq!(errors(text), [want], "{text}");
     }
     assert!(check("enableControllerMode=false\nauthenticationEnabled=false").is_ok());
+}
+
+#[test]
+fn a_master_has_id_0_whatever_is_written() {
+    let config = check("brokerId=3\nbrokerRole=SYNC_MASTER").expect("only a warning");
+    assert_eq!(config.settings.broker_id, 0);
+    assert_eq!(config.warnings, ["brokerId = 3 has no effect: a master has 0"]);
+    assert!(check("brokerId=0").expect("valid").warnings.is_empty());
+    assert_eq!(errors("brokerId=x").len(), 1);
 }
 
 #[test]
