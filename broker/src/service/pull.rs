@@ -402,17 +402,7 @@ pub(crate) fn queue_number(queue: u32) -> i32 {
     i32::try_from(queue).unwrap_or(i32::MAX)
 }
 
-fn status_of(status: rmq_store::ReadStatus) -> ReadStatus {
-    use rmq_store::ReadStatus as Store;
-    match status {
-        Store::Found => ReadStatus::Found,
-        Store::NoMatchedMessage => ReadStatus::NoMatchedMessage,
-        Store::MessageWasRemoving => ReadStatus::MessageWasRemoving,
-        Store::OffsetFoundNull => ReadStatus::OffsetFoundNull,
-        Store::OffsetOverflowBadly => ReadStatus::OffsetOverflowBadly,
-        Store::OffsetOverflowOne => ReadStatus::OffsetOverflowOne,
-        Store::OffsetTooSmall => ReadStatus::OffsetTooSmall,
-        // The topic has the queue, it only never had a message.
-        Store::NoMatchedLogicQueue | Store::NoMessageInQueue => ReadStatus::NoMessageInQueue,
-    }
+/// The topic has the queue, even if the store has never had a message of it.
+fn status_of(status: ReadStatus) -> ReadStatus {
+    if status == ReadStatus::NoMatchedLogicQueue { ReadStatus::NoMessageInQueue } else { status }
 }

@@ -10,6 +10,7 @@ mod tests;
 
 use crate::clients::ConsumerGroup;
 use crate::filter::{self, FilterError, Matcher, PropertyFilter};
+pub use rmq_model::ReadStatus;
 use rmq_model::client::MessageModel;
 use rmq_model::group::SubscriptionGroupConfig;
 use rmq_model::topic::TopicConfig;
@@ -336,49 +337,6 @@ fn registered_subscription(
     match &subscription.matcher {
         Ok(matcher) => Ok(Arc::clone(matcher)),
         Err(error) => Err(error.clone().into()),
-    }
-}
-
-/// What the store found, with the names of the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadStatus {
-    /// Messages were read.
-    Found,
-    /// None of the examined messages is wanted.
-    NoMatchedMessage,
-    /// The record is gone from the log though its queue entry is there.
-    MessageWasRemoving,
-    /// The entry is beyond the end of its queue file.
-    OffsetFoundNull,
-    /// Above the end of the queue.
-    OffsetOverflowBadly,
-    /// Exactly the end of the queue.
-    OffsetOverflowOne,
-    /// Below the beginning of the queue.
-    OffsetTooSmall,
-    /// The queue does not exist.
-    NoMatchedLogicQueue,
-    /// The queue is empty.
-    NoMessageInQueue,
-    /// An administrator set another offset.
-    OffsetReset,
-}
-
-impl ReadStatus {
-    /// The remark of the answer.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Found => "FOUND",
-            Self::NoMatchedMessage => "NO_MATCHED_MESSAGE",
-            Self::MessageWasRemoving => "MESSAGE_WAS_REMOVING",
-            Self::OffsetFoundNull => "OFFSET_FOUND_NULL",
-            Self::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
-            Self::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
-            Self::OffsetTooSmall => "OFFSET_TOO_SMALL",
-            Self::NoMatchedLogicQueue => "NO_MATCHED_LOGIC_QUEUE",
-            Self::NoMessageInQueue => "NO_MESSAGE_IN_QUEUE",
-            Self::OffsetReset => "OFFSET_RESET",
-        }
     }
 }
 

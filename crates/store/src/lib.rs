@@ -43,7 +43,8 @@ pub use put::{
 };
 pub use query::QueryResult;
 pub use queue::Queue;
-pub use read::{Boundary, ReadLimits, ReadResult, ReadStatus, RecordFilter};
+pub use read::{Boundary, ReadLimits, ReadResult, RecordFilter};
 pub use recovery::OpenError;
+pub use rmq_model::ReadStatus;
 pub use status::StoreStatus;
 pub use store::{CloseError, Store, UnitView};

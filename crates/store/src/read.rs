@@ -3,7 +3,7 @@
 use crate::queue::{Queue, Unit};
 use crate::shared::Shared;
 use bytes::Bytes;
-use rmq_model::{LogOffset, Millis};
+use rmq_model::{LogOffset, Millis, ReadStatus};
 use rmq_record::layout::{self, MAGIC_V1, MAGIC_V2};
 use std::io;
 
@@ -37,46 +37,6 @@ impl Default for ReadLimits {
             disk_messages_max: 8,
             disk_bytes_max: 64 * 1024,
             scan_bytes_max: 16_000,
-        }
-    }
-}
-
-/// What became of a read. Names are those of the reference's remarks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadStatus {
-    /// There are messages.
-    Found,
-    /// All that was looked at was filtered out.
-    NoMatchedMessage,
-    /// The messages' segment was deleted meanwhile.
-    MessageWasRemoving,
-    /// The offset's file has no unit there.
-    OffsetFoundNull,
-    /// The offset is beyond the maximum.
-    OffsetOverflowBadly,
-    /// The offset is the maximum: nothing new yet.
-    OffsetOverflowOne,
-    /// The offset is below the minimum.
-    OffsetTooSmall,
-    /// There is no such queue.
-    NoMatchedLogicQueue,
-    /// The queue is empty.
-    NoMessageInQueue,
-}
-
-impl ReadStatus {
-    /// As in the remark of a pull answer.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Found => "FOUND",
-            Self::NoMatchedMessage => "NO_MATCHED_MESSAGE",
-            Self::MessageWasRemoving => "MESSAGE_WAS_REMOVING",
-            Self::OffsetFoundNull => "OFFSET_FOUND_NULL",
-            Self::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
-            Self::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
-            Self::OffsetTooSmall => "OFFSET_TOO_SMALL",
-            Self::NoMatchedLogicQueue => "NO_MATCHED_LOGIC_QUEUE",
-            Self::NoMessageInQueue => "NO_MESSAGE_IN_QUEUE",
         }
     }
 }

@@ -89,6 +89,25 @@ func topic(c *scenario, suffix string, queues int) (string, error) {
 	return name, err
 }
 
+// stage makes what most scenarios begin with: a topic of their own and a producer.
+func stage(c *scenario, queues int, options ...producer.Option) (string, rocketmq.Producer, error) {
+	name, err := topic(c, "t", queues)
+	if err != nil {
+		return "", nil, err
+	}
+	p, err := newProducer(c, options...)
+	return name, p, err
+}
+
+// begin starts a consumer that has its subscriptions; it ends with the scenario.
+func begin(c *scenario, made rocketmq.PushConsumer) error {
+	if err := made.Start(); err != nil {
+		return err
+	}
+	c.closing(func() { _ = made.Shutdown() })
+	return nil
+}
+
 func message(topic, tag, body string) *primitive.Message {
 	made := primitive.NewMessage(topic, []byte(body))
 	if tag != "" {
@@ -107,11 +126,7 @@ func fill(p rocketmq.Producer, topic string, count int, prefix string) error {
 }
 
 func send(c *scenario) error {
-	name, err := topic(c, "t", 1)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 1)
 	if err != nil {
 		return err
 	}
@@ -164,11 +179,7 @@ func send(c *scenario) error {
 }
 
 func batch(c *scenario) error {
-	name, err := topic(c, "t", 1)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 1)
 	if err != nil {
 		return err
 	}
@@ -212,11 +223,7 @@ func consumeAll(c *scenario, topic, group, expression string, count int, options
 }
 
 func push(c *scenario) error {
-	name, err := topic(c, "t", 4)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 4)
 	if err != nil {
 		return err
 	}
@@ -239,11 +246,7 @@ func push(c *scenario) error {
 }
 
 func tags(c *scenario) error {
-	name, err := topic(c, "t", 2)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 2)
 	if err != nil {
 		return err
 	}
@@ -279,10 +282,9 @@ func retry(c *scenario) error {
 	if err != nil {
 		return err
 	}
-	if err := made.Start(); err != nil {
+	if err := begin(c, made); err != nil {
 		return err
 	}
-	c.closing(func() { _ = made.Shutdown() })
 	p, err := newProducer(c)
 	if err != nil {
 		return err
@@ -297,11 +299,7 @@ func retry(c *scenario) error {
 }
 
 func orderly(c *scenario) error {
-	name, err := topic(c, "t", 2)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c, producer.WithQueueSelector(producer.NewManualQueueSelector()))
+	name, p, err := stage(c, 2, producer.WithQueueSelector(producer.NewManualQueueSelector()))
 	if err != nil {
 		return err
 	}
@@ -327,11 +325,7 @@ func orderly(c *scenario) error {
 }
 
 func broadcast(c *scenario) error {
-	name, err := topic(c, "t", 2)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 2)
 	if err != nil {
 		return err
 	}
@@ -349,11 +343,7 @@ func broadcast(c *scenario) error {
 }
 
 func delay(c *scenario) error {
-	name, err := topic(c, "t", 1)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 1)
 	if err != nil {
 		return err
 	}
@@ -374,10 +364,9 @@ func delay(c *scenario) error {
 	if err != nil {
 		return err
 	}
-	if err := made.Start(); err != nil {
+	if err := begin(c, made); err != nil {
 		return err
 	}
-	c.closing(func() { _ = made.Shutdown() })
 	has := func(body string) func() bool {
 		return func() bool {
 			mutex.Lock()
@@ -408,11 +397,7 @@ func delay(c *scenario) error {
 }
 
 func pull(c *scenario) error {
-	name, err := topic(c, "t", 1)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 1)
 	if err != nil {
 		return err
 	}
@@ -427,10 +412,9 @@ func pull(c *scenario) error {
 	if err := made.Subscribe(name, consumer.MessageSelector{Type: consumer.TAG, Expression: "*"}); err != nil {
 		return err
 	}
-	if err := made.Start(); err != nil {
+	if err := begin(c, made); err != nil {
 		return err
 	}
-	c.closing(func() { _ = made.Shutdown() })
 	queue := &primitive.MessageQueue{Topic: name, BrokerName: "broker-a", QueueId: 0}
 	for step, offset := range []int64{0, 15, 20, 30} {
 		limited, cancel := context.WithTimeout(ctx, 25*time.Second)
@@ -545,11 +529,7 @@ func rebalance(c *scenario) error {
 }
 
 func restart(c *scenario) error {
-	name, err := topic(c, "t", 2)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 2)
 	if err != nil {
 		return err
 	}
@@ -601,11 +581,7 @@ func autocreate(c *scenario) error {
 }
 
 func request(c *scenario) error {
-	name, err := topic(c, "t", 1)
-	if err != nil {
-		return err
-	}
-	p, err := newProducer(c)
+	name, p, err := stage(c, 1)
 	if err != nil {
 		return err
 	}
@@ -637,10 +613,9 @@ func request(c *scenario) error {
 	if err != nil {
 		return err
 	}
-	if err := made.Start(); err != nil {
+	if err := begin(c, made); err != nil {
 		return err
 	}
-	c.closing(func() { _ = made.Shutdown() })
 	if err := fill(p, name, 1, "warm"); err != nil {
 		return err
 	}
