@@ -80,10 +80,17 @@ pub(crate) const STEPS: &[Step] = &[
         needs: &[],
         tools: &[],
         work: || {
-            let mut packages = vec!["rmq-cli", "rmq-e2e"];
+            let mut packages = vec!["rmq-cli", "rmq-e2e", "rmq-sim"];
             packages.extend(images::packages());
             shipped::build(&packages).map(drop)
         },
+    },
+    Step {
+        name: "sim",
+        shows: "1,000 seeds of simulated broker groups lose nothing that was acknowledged",
+        needs: &["release"],
+        tools: &[],
+        work: || run(&mut Command::new(shipped::directory()?.join("rmq-sim"))),
     },
     Step {
         name: "cli",
