@@ -151,6 +151,7 @@ pub(crate) fn write_progress(
 
 /// Syncs the log up to `end` unless it is. A failure shuts the log.
 pub(crate) fn sync_log_to(shared: &Shared, end: u64) -> io::Result<()> {
+    let _syncing = shared.log.syncing.lock();
     let flushed = shared.log.flushed();
     if end <= flushed {
         return Ok(());

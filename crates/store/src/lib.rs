@@ -23,6 +23,7 @@ mod put;
 mod query;
 mod queue;
 mod queues;
+mod raw;
 mod read;
 mod recovery;
 mod retention;
@@ -43,6 +44,7 @@ pub use put::{
 };
 pub use query::QueryResult;
 pub use queue::Queue;
+pub use raw::{CutError, LogRange, RawError, RawLog, TailCheck};
 pub use read::{Boundary, ReadLimits, ReadResult, RecordFilter};
 pub use recovery::OpenError;
 pub use rmq_model::ReadStatus;

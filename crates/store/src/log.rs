@@ -117,6 +117,9 @@ pub(crate) struct Log {
     written: AtomicU64,
     /// One past the last byte that would survive a power cut.
     flushed: AtomicU64,
+    /// Held while the log is synced behind its end, and while it is cut: what was cut must not
+    /// count as durable.
+    pub(crate) syncing: Mutex<()>,
     /// Bytes touched through mappings since they were last dropped.
     mapped: AtomicU64,
 }
@@ -146,6 +149,7 @@ impl Log {
             spare: Mutex::new(None),
             written: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
+            syncing: Mutex::default(),
             mapped: AtomicU64::new(0),
         }
     }
@@ -187,6 +191,13 @@ impl Log {
     pub(crate) fn reset_ends(&self, end: u64) {
         self.written.store(end, Ordering::Release);
         self.flushed.store(end, Ordering::Release);
+    }
+
+    /// The log was cut.
+    pub(crate) fn lower_ends(&self, end: u64) {
+        let _syncing = self.syncing.lock();
+        self.written.fetch_min(end, Ordering::AcqRel);
+        self.flushed.fetch_min(end, Ordering::AcqRel);
     }
 
     /// The segment that holds byte `at`.
@@ -268,6 +279,32 @@ impl Log {
             self.disk.sync_dir(&self.dir)?;
         }
         Ok(())
+    }
+
+    /// Removes all segments that begin at or behind `at`, the one made ahead included, the last
+    /// first. What is left has no gap at any moment.
+    pub(crate) fn remove_from(&self, at: u64) -> io::Result<()> {
+        let mut spare = self.spare.lock();
+        let mut removed = false;
+        if let Some(spare) = spare.take() {
+            self.disk.remove_file(&spare.path)?;
+            removed = true;
+        }
+        let mut segments = self.segments.load().to_vec();
+        while let Some(last) = segments.last().filter(|last| at <= last.base) {
+            self.disk.remove_file(&last.path)?;
+            segments.pop();
+            removed = true;
+        }
+        self.segments.store(Arc::new(segments));
+        if removed { self.disk.sync_dir(&self.dir) } else { Ok(()) }
+    }
+
+    /// Empties a log without bytes, so that its first segment can begin at `at`.
+    pub(crate) fn restart_at(&self, at: u64) -> io::Result<()> {
+        // First: the next segment made ahead begins there.
+        self.reset_ends(at);
+        self.remove_from(0)
     }
 
     fn make(&self, base: u64) -> io::Result<Arc<Segment>> {

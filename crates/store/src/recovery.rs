@@ -1,6 +1,6 @@
 //! Opening: finds the end of the log and makes queues and index agree with it.
 
-mod scan;
+pub(crate) mod scan;
 
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::{OnDamage, StoreConfig, position_of};

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) queues: QueueTable,
     pub(crate) index: Option<Index>,
     pub(crate) inbox: Inbox,
+    /// A [`crate::RawLog`] owns the end of the log.
+    pub(crate) copying: AtomicBool,
     pub(crate) gate: Gate,
     pub(crate) damage: Damage,
     /// Everything below `end` can be read from queues and index.

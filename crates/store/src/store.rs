@@ -13,8 +13,9 @@ use crate::put::{Observers, Prepared, PutError, PutGroup};
 use crate::query::{self, QueryResult};
 use crate::queue::Queue;
 use crate::queues::QueueTable;
+use crate::raw::{LogRange, RawLog, TailCheck};
 use crate::read::{self, Boundary, ReadLimits, ReadResult, RecordFilter};
-use crate::recovery::{self, Evidence, OpenError, Recovery};
+use crate::recovery::{self, Evidence, OpenError, Recovered, Recovery};
 use crate::retention;
 use crate::shared::{Dispatched, Following, Gate, Inbox, Shared, Signal};
 use crate::status::{self, StoreStatus};
@@ -27,7 +28,7 @@ use rmq_record::Message;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 /// An open store. Clones are handles to the same.
@@ -62,6 +63,9 @@ pub enum CloseError {
     /// A thread of the store panicked.
     #[error("a thread of the store died")]
     Thread,
+    /// The [`RawLog`] is still there and may append.
+    #[error("the log is still being copied into")]
+    Copying,
 }
 
 /// What one of the threads runs until it is stopped.
@@ -74,7 +78,8 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(shared: &Arc<Shared>, appender: Appender) -> io::Result<Self> {
+    /// Without an appender the log belongs to a [`RawLog`].
+    fn start(shared: &Arc<Shared>, appender: Option<Appender>) -> io::Result<Self> {
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.into()).spawn(work)
         };
@@ -88,10 +93,10 @@ impl Threads {
             let shared = Arc::clone(shared);
             others.push(spawn(name, Box::new(move || body(&shared)))?);
         }
-        let appender = spawn("rmq-log", Box::new(move || appender.run()))?;
+        let appender = appender.map(|appender| spawn("rmq-log", Box::new(move || appender.run())));
         Ok(Self {
             shared: Arc::clone(shared),
-            appender: Mutex::new(Some(appender)),
+            appender: Mutex::new(appender.transpose()?),
             others: Mutex::new(others),
         })
     }
@@ -130,6 +135,37 @@ impl Store {
         clock: Arc<dyn Clock>,
         observers: Observers,
     ) -> Result<Self, OpenError> {
+        let (shared, recovered) = Self::recover(config, disk, clock, observers)?;
+        let appender = Appender::new(Arc::clone(&shared), recovered.end, recovered.last_time);
+        Self::started(shared, Some(appender))
+    }
+
+    /// Opens a store whose log is a copy of another's: the [`RawLog`] appends to it, puts are
+    /// refused as closed.
+    pub fn open_replica(
+        config: StoreConfig,
+        disk: impl Disk,
+        clock: Arc<dyn Clock>,
+        observers: Observers,
+    ) -> Result<(Self, RawLog), OpenError> {
+        let (shared, recovered) = Self::recover(config, disk, clock, observers)?;
+        shared.inbox.close();
+        let raw = RawLog::new(Arc::clone(&shared), recovered.end);
+        Ok((Self::started(shared, None)?, raw))
+    }
+
+    fn started(shared: Arc<Shared>, appender: Option<Appender>) -> Result<Self, OpenError> {
+        let threads = Threads::start(&shared, appender)
+            .map_err(|source| OpenError::Io { path: shared.config.root.clone(), source })?;
+        Ok(Self { shared, threads: Arc::new(threads) })
+    }
+
+    fn recover(
+        config: StoreConfig,
+        disk: impl Disk,
+        clock: Arc<dyn Clock>,
+        observers: Observers,
+    ) -> Result<(Arc<Shared>, Recovered), OpenError> {
         let config = config.checked().map_err(|reason| OpenError::Config { reason })?;
         let disk: Arc<dyn Disk> = Arc::new(disk);
         let io = |path: &Path| {
@@ -207,6 +243,7 @@ impl Store {
             queues,
             index,
             inbox,
+            copying: AtomicBool::new(false),
             gate: Gate::default(),
             damage: Damage::default(),
             dispatched: Mutex::new(dispatched),
@@ -220,9 +257,7 @@ impl Store {
             _lock: lock,
         });
         Self::settle(&shared).map_err(io(&root))?;
-        let appender = Appender::new(Arc::clone(&shared), recovered.end, recovered.last_time);
-        let threads = Threads::start(&shared, appender).map_err(io(&root))?;
-        Ok(Self { shared, threads: Arc::new(threads) })
+        Ok((shared, recovered))
     }
 
     /// Makes what recovery did durable and marks the store as running, before the first put.
@@ -427,6 +462,23 @@ impl Store {
         log.raw(at, limit, bytes_max).map(Bytes::from)
     }
 
+    /// How far the log goes.
+    pub fn log_range(&self) -> LogRange {
+        let log = &self.shared.log;
+        let end = log.written();
+        LogRange {
+            min: LogOffset(log.min().min(end)),
+            end: LogOffset(end),
+            flushed: LogOffset(log.flushed().min(end)),
+        }
+    }
+
+    /// Length and check value of the last bytes before `to`; `None` when they are not there. Two
+    /// logs in which these agree are the same up to `to`, or were tampered with.
+    pub fn tail_check(&self, to: LogOffset) -> io::Result<Option<TailCheck>> {
+        crate::raw::tail_check(&self.shared.log, to)
+    }
+
     /// Figures for administrators and metrics.
     pub fn status(&self) -> StoreStatus {
         status::status(&self.shared)
@@ -458,6 +510,9 @@ impl Store {
         let shared = &self.shared;
         if !self.threads.stop() {
             return Err(CloseError::Thread);
+        }
+        if shared.copying.load(Ordering::Acquire) {
+            return Err(CloseError::Copying);
         }
         if let Some(reason) = shared.gate.failure() {
             return Err(CloseError::Failed { reason: reason.to_string() });

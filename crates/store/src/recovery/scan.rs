@@ -1,14 +1,17 @@
 //! Reading the log from front to back.
 
 use super::{PENDING_MAX, Recovered, Recovery, SEARCH_BYTES_MAX};
+use crate::config::StoreConfig;
 use crate::index::{self, Entry, Index};
 use crate::log::Segment;
 use crate::queue::{Queue, Unit};
+use crate::queues::QueueTable;
 use rmq_model::{LogOffset, Millis};
 use rmq_record::layout::{Check, Fault, MAGIC_V1, MAGIC_V2, Parsed, RecordView};
 use rmq_record::{properties, tags};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Store time of a segment's first record, if that is valid.
 pub(super) fn first_record_time(segment: &Segment) -> Option<Millis> {
@@ -164,26 +167,19 @@ impl<'a> Scan<'a> {
     fn record(&mut self, record: &RecordView<'_>) -> io::Result<()> {
         self.out.last_time = record.store_timestamp;
         self.out.dispatched += 1;
+        let recovery = self.recovery;
         let known = properties::Known::of(record.properties);
         if record.is_queued() {
-            let delayed =
-                record.topic == rmq_model::name::SCHEDULE_TOPIC && known.delay_level() > 0;
-            let tags_code = if delayed {
-                let delay = self.recovery.config.delay_of(known.delay_level());
-                record.store_timestamp.saturating_add(delay)
-            } else {
-                known.tags.map_or(0, tags::tags_code)
-            };
-            self.unit(record, tags_code)?;
+            let tags_code = tags_code_of(recovery.config, record, &known);
+            let queue = add_unit(recovery.queues, recovery.config, record, tags_code, None)?;
+            self.units += 1;
+            if !queue.dirty.swap(true, Ordering::AcqRel) {
+                self.dirty.push(queue);
+            }
         }
-        let rolled_back = record.transaction() == rmq_model::sysflag::TRANSACTION_ROLLBACK;
         let is_new = self.index_end.is_none_or(|end| end < record.log_offset.0);
-        if self.recovery.index.is_some() && is_new && !rolled_back {
-            let topic = index::topic_hash(record.topic);
-            let (log_offset, store_time) = (record.log_offset.0, record.store_timestamp);
-            let keys = known.uniq_key.into_iter().chain(known.key_list());
-            let entry = |key| Entry { hash: index::key_hash(topic, key), log_offset, store_time };
-            self.entries.extend(keys.map(entry));
+        if recovery.index.is_some() && is_new {
+            add_entries(record, &known, &mut self.entries);
         }
         if PENDING_MAX <= self.units.max(self.entries.len()) {
             self.write()?;
@@ -191,55 +187,10 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn unit(&mut self, record: &RecordView<'_>, tags_code: i64) -> io::Result<()> {
-        let topic: Arc<str> = record.topic.into();
-        let queue = self.recovery.queues.get_or_make(&topic, record.queue_id);
-        let next = queue.max_offset();
-        let offset = record.queue_offset;
-        let per_file = self.recovery.config.units_per_file();
-        let empty = queue.min_offset() == next;
-        if offset < next {
-            // The topic was deleted and made again: the later record counts.
-            tracing::warn!(
-                topic = record.topic,
-                queue = record.queue_id,
-                next,
-                offset,
-                "queue restarts at an earlier offset"
-            );
-            queue.write_out(&mut 0)?;
-            queue.cut_to(offset)?;
-        } else if (empty && next < offset) || next.saturating_add(per_file) < offset {
-            if !empty {
-                tracing::warn!(
-                    topic = record.topic,
-                    queue = record.queue_id,
-                    next,
-                    offset,
-                    "queue restarts at a later offset, the part before is lost"
-                );
-            }
-            queue.write_out(&mut 0)?;
-            queue.cut_to(0)?;
-            queue.start_at(offset);
-        }
-        for missing in queue.max_offset()..offset {
-            queue.append(missing, Unit::PRE_BLANK, record.store_timestamp);
-        }
-        let size = u32::try_from(record.bytes.len()).unwrap_or(u32::MAX);
-        let unit = Unit { log_offset: record.log_offset.0, size, tags_code };
-        queue.append(offset, unit, record.store_timestamp);
-        self.units += 1;
-        if !queue.dirty.swap(true, std::sync::atomic::Ordering::AcqRel) {
-            self.dirty.push(queue);
-        }
-        Ok(())
-    }
-
     /// Writes units and entries that are only in memory.
     pub(super) fn write(&mut self) -> io::Result<()> {
         for queue in self.dirty.drain(..) {
-            queue.dirty.store(false, std::sync::atomic::Ordering::Release);
+            queue.dirty.store(false, Ordering::Release);
             queue.write_out(&mut 0)?;
         }
         self.units = 0;
@@ -251,4 +202,88 @@ impl<'a> Scan<'a> {
         }
         Ok(())
     }
+}
+
+/// What a record's unit is filtered by; of a delayed message the time it is due.
+pub(crate) fn tags_code_of(
+    config: &StoreConfig,
+    record: &RecordView<'_>,
+    known: &properties::Known<'_>,
+) -> i64 {
+    if record.topic == rmq_model::name::SCHEDULE_TOPIC && known.delay_level() > 0 {
+        return record.store_timestamp.saturating_add(config.delay_of(known.delay_level()));
+    }
+    known.tags.map_or(0, tags::tags_code)
+}
+
+/// Adds the index entries of a record's keys.
+pub(crate) fn add_entries(
+    record: &RecordView<'_>,
+    known: &properties::Known<'_>,
+    entries: &mut Vec<Entry>,
+) {
+    if record.transaction() == rmq_model::sysflag::TRANSACTION_ROLLBACK {
+        return;
+    }
+    let topic = index::topic_hash(record.topic);
+    let (log_offset, store_time) = (record.log_offset.0, record.store_timestamp);
+    let keys = known.uniq_key.into_iter().chain(known.key_list());
+    let entry = |key| Entry { hash: index::key_hash(topic, key), log_offset, store_time };
+    entries.extend(keys.map(entry));
+}
+
+/// Adds the unit of a record to its queue, wherever the record says that it belongs, and returns
+/// the queue. `pending` counts units that are only in memory.
+pub(crate) fn add_unit(
+    queues: &QueueTable,
+    config: &StoreConfig,
+    record: &RecordView<'_>,
+    tags_code: i64,
+    pending: Option<&AtomicUsize>,
+) -> io::Result<Arc<Queue>> {
+    let write_out = |queue: &Queue| {
+        let mut written = 0;
+        let outcome = queue.write_out(&mut written);
+        pending.inspect(|pending| _ = pending.fetch_sub(written, Ordering::Relaxed));
+        outcome
+    };
+    let append = |queue: &Queue, offset, unit| {
+        // Counted before the thread that writes units out can see it.
+        pending.inspect(|pending| _ = pending.fetch_add(1, Ordering::Relaxed));
+        queue.append(offset, unit, record.store_timestamp);
+    };
+    let (topic, id) = (record.topic, record.queue_id);
+    let queue = match queues.get(topic, id) {
+        Some(queue) => queue,
+        None => queues.get_or_make(&topic.into(), id),
+    };
+    let next = queue.max_offset();
+    let offset = record.queue_offset;
+    let empty = queue.min_offset() == next;
+    if offset < next {
+        // The topic was deleted and made again: the later record counts.
+        tracing::warn!(topic, queue = id, next, offset, "queue restarts at an earlier offset");
+        write_out(&queue)?;
+        queue.cut_to(offset)?;
+    } else if (empty && next < offset) || next.saturating_add(config.units_per_file()) < offset {
+        if !empty {
+            tracing::warn!(
+                topic,
+                queue = id,
+                next,
+                offset,
+                "queue restarts at a later offset, the part before is lost"
+            );
+        }
+        write_out(&queue)?;
+        queue.cut_to(0)?;
+        queue.start_at(offset);
+    }
+    for missing in queue.max_offset()..offset {
+        append(&queue, missing, Unit::PRE_BLANK);
+    }
+    let size = u32::try_from(record.bytes.len()).unwrap_or(u32::MAX);
+    let unit = Unit { log_offset: record.log_offset.0, size, tags_code };
+    append(&queue, offset, unit);
+    Ok(queue)
 }

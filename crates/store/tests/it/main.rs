@@ -5,5 +5,6 @@ mod crash;
 mod files;
 mod model;
 mod put;
+mod raw;
 mod retention;
 mod support;
