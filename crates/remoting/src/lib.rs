@@ -10,6 +10,7 @@ pub mod command;
 mod digits;
 pub mod ext;
 pub mod frame;
+pub mod ha;
 pub mod header;
 pub mod json;
 mod swar;
