@@ -431,7 +431,7 @@ impl World {
         let incarnation = node.incarnation;
         let delay = self.random.between(1, 20);
         self.at(delay, Event::Sync { node: at, incarnation, end });
-        self.step_master(at, MasterInput::Wait { token, end })
+        self.step_master(at, MasterInput::Wait { puts: vec![(token, end)] })
     }
 
     // A replica.

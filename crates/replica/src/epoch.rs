@@ -311,7 +311,8 @@ mod tests {
 
     #[test]
     fn the_consistent_point_ends_the_last_common_term() {
-        let cases: [(&[(u32, u64)], u64, &[(u32, u64)], u64, Option<u64>); 6] = [
+        type Case<'a> = (&'a [(u32, u64)], u64, &'a [(u32, u64)], u64, Option<u64>);
+        let cases: [Case<'_>; 6] = [
             (&[(1, 0), (2, 500)], 900, &[(1, 0), (2, 500), (3, 800)], 2000, Some(800)),
             (&[(1, 0), (4, 700)], 900, &[(1, 0), (5, 600)], 2000, Some(600)),
             (&[(1, 0)], 900, &[(1, 0)], 400, Some(400)),

@@ -111,12 +111,10 @@ pub enum MasterInput {
         /// It.
         conn: ConnId,
     },
-    /// A put that was stored waits for replicas.
+    /// Puts that were stored wait for replicas.
     Wait {
-        /// Comes back with [`MasterOutput::Done`].
-        token: WaitToken,
-        /// One past its last byte.
-        end: LogOffset,
+        /// Each with one past its last byte; comes back with [`MasterOutput::Done`].
+        puts: Vec<(WaitToken, LogOffset)>,
     },
     /// The log grew, or time passed.
     Tick,
@@ -341,7 +339,11 @@ impl Master {
             MasterInput::Closed { conn } => {
                 self.peers.remove(&conn);
             }
-            MasterInput::Wait { token, end } => self.wait(now, token, end, out),
+            MasterInput::Wait { puts } => {
+                for (token, end) in puts {
+                    self.wait(now, token, end, out);
+                }
+            }
             MasterInput::Tick => self.close_silent(now, out),
         }
         self.complete(now, log, out);

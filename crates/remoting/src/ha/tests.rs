@@ -73,11 +73,11 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_is_noticed(frame in from_master(), at in any::<Index>(), bit in 0..8) {
+    fn a_changed_byte_is_noticed(frame in from_master(), at in any::<Index>(), bit in 0..8_u32) {
         let mut wire = BytesMut::new();
         frame.encode(&mut wire);
         let at = 4 + at.index(wire.len() - 4);
-        wire[at] ^= 1 << bit;
+        wire[at] ^= 1_u8 << bit;
         prop_assert_eq!(FromMaster::take(&mut wire), Err(HaError::Crc));
     }
 

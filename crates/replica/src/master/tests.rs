@@ -88,7 +88,7 @@ impl World {
     fn put(&mut self, token: u64) -> Vec<MasterOutput> {
         self.log.end.0 += 10;
         self.log.synced = self.log.end;
-        self.step(MasterInput::Wait { token: WaitToken(token), end: self.log.end })
+        self.step(MasterInput::Wait { puts: vec![(WaitToken(token), self.log.end)] })
     }
 
     fn later(&mut self, by: u64) -> Vec<MasterOutput> {
@@ -217,7 +217,7 @@ fn copies_are_counted_by_what_they_synced_if_asked() {
     // The master's own copy counts like the others.
     world.follower(2, 2);
     world.log.end = at(1030);
-    world.step(MasterInput::Wait { token: WaitToken(11), end: at(1030) });
+    world.step(MasterInput::Wait { puts: vec![(WaitToken(11), at(1030))] });
     assert_eq!(world.report(2, 1030), []);
     world.log.synced = at(1030);
     assert_eq!(world.step(MasterInput::Tick), [done(11, Outcome::Replicated)]);
