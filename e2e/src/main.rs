@@ -7,9 +7,10 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use rmq_e2e::peers::Peers;
 use rmq_e2e::scenario::drivers::Driver;
-use rmq_e2e::scenario::{cli, crash, mixed, oracle};
+use rmq_e2e::scenario::{api, cli, crash, mixed, oracle};
 use rmq_e2e::system::{Makers, System};
 use rmq_e2e::{record, report};
+use rmq_host::runtime::{self, RuntimeConfig};
 
 /// Official clients, original servers and ours.
 #[derive(Debug, Parser)]
@@ -60,6 +61,14 @@ enum Scenario {
         #[arg(long, default_value = "rmq")]
         system: Makers,
     },
+    /// Check the resource and the operator before a real API server, without nodes
+    Api {
+        /// Names of scenarios, or their beginnings
+        names: Vec<String>,
+        /// Leave the API server running
+        #[arg(long)]
+        stay: bool,
+    },
     /// Stand between official programs and write the frames they exchange to files
     Record(record::Args),
 }
@@ -72,6 +81,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs what waits for many things at once.
+fn on_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let config = RuntimeConfig { stack_bytes: 2 * 1024 * 1024, ..RuntimeConfig::default() };
+    runtime::build(&config)?.block_on(work)
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
@@ -105,6 +120,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Scenario::Cli => cli::run(&directory),
         Scenario::Mixed => mixed::run(&peers, &directory),
         Scenario::Crash { system } => crash::run(&peers, *system, &directory),
+        Scenario::Api { names, stay } => on_runtime(api::run(&peers, names, &directory, *stay)),
         Scenario::Record(args) => record::run(args, &peers, &directory),
     };
     if done.is_err() && args.keep.is_none() {

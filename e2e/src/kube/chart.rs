@@ -34,15 +34,22 @@ impl Release {
         namespace: &str,
         settings: &[&str],
     ) -> anyhow::Result<Self> {
-        let helm = helm().await?;
-        let release = Self {
-            site: site.clone(),
-            helm,
-            name: name.to_owned(),
-            namespace: namespace.to_owned(),
-        };
+        let release = Self::at(site, name, namespace).await?;
         release.upgrade(settings).await?;
         Ok(release)
+    }
+
+    /// A release that may not be installed yet.
+    ///
+    /// # Errors
+    /// When there is no helm.
+    pub async fn at(site: &Site, name: &str, namespace: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            site: site.clone(),
+            helm: helm().await?,
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+        })
     }
 
     /// Changes the release to these settings.
@@ -81,6 +88,8 @@ impl Release {
     /// Helm's.
     pub async fn rendered(&self, settings: &[&str]) -> anyhow::Result<String> {
         let mut command = self.helm(&["template", &self.name, CHART, "--no-hooks"]);
+        // One that was built from its module believes in a very old Kubernetes.
+        command.args(["--kube-version", "1.33.0"]);
         for setting in settings {
             command.args(["--set", setting]);
         }

@@ -4,6 +4,8 @@
 pub mod chart;
 pub mod history;
 pub mod load;
+pub mod operator;
+pub mod owned;
 pub mod program;
 pub mod proxy;
 pub mod site;

@@ -1,5 +1,6 @@
 //! The scenarios.
 
+pub mod api;
 pub mod cli;
 pub mod cpp;
 pub mod crash;

@@ -24,7 +24,8 @@ pub(super) fn of_values(definition: &Value) -> anyhow::Result<String> {
             "spec": translated(spec),
         },
     });
-    Ok(serde_json::to_string_pretty(&schema)? + "\n")
+    // On one line: nobody reads it, and it is a third of the size.
+    Ok(serde_json::to_string(&schema)? + "\n")
 }
 
 /// A part of a definition's schema as helm understands it. What only the API server can check, such

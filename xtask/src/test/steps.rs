@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::ensure;
 
 use super::background;
-use crate::images;
 use crate::shipped::{self, cargo_command, run};
+use crate::{charts, images};
 
 /// One thing to be shown.
 pub(crate) struct Step {
@@ -157,6 +157,20 @@ pub(crate) const STEPS: &[Step] = &[
         needs: &[],
         tools: &["bash", "go"],
         work: background::wait,
+    },
+    Step {
+        name: "charts",
+        shows: "the charts render, refuse mistakes, and deploy/install.yaml is theirs",
+        needs: &["kubernetes"],
+        tools: &["bash", "go"],
+        work: || charts::check(false),
+    },
+    Step {
+        name: "api",
+        shows: "a real API server takes the resource and refuses what its rules are for",
+        needs: &["release", "kubernetes"],
+        tools: &["bash", "go", "kubectl", "openssl", "curl"],
+        work: || scenario(&["api", "rules", "resource"]),
     },
 ];
 
