@@ -8,8 +8,8 @@ use crate::object::{Kind, Object};
 
 /// Something to do now.
 ///
-/// A decision's steps are done in their order; when one fails, the rest is left and the cluster is
-/// observed anew. At most one step of a decision [is disruptive](Step::is_disruptive), and it comes
+/// A decision's steps are done in their order; when an [essential](Step::is_essential) one fails, the
+/// rest is left and the cluster is observed anew. At most one step of a decision [is disruptive](Step::is_disruptive), and it comes
 /// last: before it, everything is read afresh and planned again, and it is only done if that gives
 /// the same step.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,6 +137,26 @@ impl Step {
             | Self::LabelPod { .. }
             | Self::Reload { .. }
             | Self::CopyMetadata { .. }
+            | Self::ClearAnnotation { .. } => false,
+        }
+    }
+
+    /// Whether the steps after it must not be done when it fails. Others are worth doing by
+    /// themselves: a volume that may not grow for its quota keeps no pod from being replaced.
+    pub fn is_essential(&self) -> bool {
+        match self {
+            Self::Apply(_)
+            | Self::CreateToken { .. }
+            | Self::RecreateStatefulSet { .. }
+            | Self::CopyMetadata { .. }
+            | Self::ScaleDown { .. }
+            | Self::DeletePod { .. } => true,
+            Self::Delete { .. }
+            | Self::ResizeClaim { .. }
+            | Self::MarkClaim { .. }
+            | Self::LabelPod { .. }
+            | Self::Reload { .. }
+            | Self::SetPermission { .. }
             | Self::ClearAnnotation { .. } => false,
         }
     }
@@ -316,8 +336,6 @@ reasons! {
     ReplicaOutOfSync: true,
     /// A process refuses its settings.
     ConfigRejected: true,
-    /// A setting is not what the manifest says.
-    ConfigDrift: true,
     /// A setting that no process knows.
     UnknownConfigKey: true,
     /// An annotation that nobody knows.

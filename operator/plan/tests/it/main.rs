@@ -2,6 +2,9 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p rmq-operator-plan` writes the files anew.
 
+mod operator;
+mod sim;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
