@@ -1,14 +1,17 @@
 //! The command line, with the flags of the Java broker.
 
 use crate::config::{Config, ConfigError, KEYS, Surroundings};
+use crate::pod::{MountError, Mounts, SERVICE_PATIENCE, service_address};
 use clap::Parser;
 use rmq_host::exit::Exit;
 use rmq_host::telemetry::TelemetryConfig;
 use rmq_host::{Origin, Settings as Layers};
+use rmq_pod::BrokerPod;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Exit code for a bad command line, a bad configuration, or a start that fails.
 pub const EXIT_START: u8 = 255;
@@ -39,13 +42,20 @@ struct CommandLine {
     options: Options,
 }
 
-/// A checked start: what to run and how to log.
+/// Everything that was given; the settings are not checked yet.
 #[derive(Debug)]
-pub struct Prepared {
-    /// The broker's configuration.
-    pub config: Config,
-    /// Log lines.
+pub struct Gathered {
+    /// How to log.
     pub telemetry: TelemetryConfig,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A file, variables and flags.
+    CommandLine { layers: Layers, file: Option<PathBuf> },
+    /// A pod's environment and mounted files.
+    Pod(Box<BrokerPod>),
 }
 
 /// Reads the command line; `Err` is the exit code of a command line that asks for nothing else.
@@ -60,16 +70,38 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Options, Exi
     }
 }
 
-/// Reads the file, the environment and the flags, and checks them.
+/// Reads the environment, the file and the flags.
 ///
 /// # Errors
-/// One line with everything that is wrong, and the exit code, as [`Exit`].
-pub fn prepare(options: &Options) -> anyhow::Result<Prepared> {
+/// One line with what is wrong, and the exit code, as [`Exit`].
+pub fn gather(options: &Options) -> anyhow::Result<Gathered> {
+    gather_from(options, |name| std::env::var(name).ok())
+}
+
+fn gather_from(
+    options: &Options,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<Gathered> {
+    if let Some(pod) = BrokerPod::read(lookup).map_err(|error| stop(&error))? {
+        if options.config_file.is_some() || options.namesrv_addr.is_some() {
+            let dir = &pod.template.shared.config_dir;
+            return Err(stop(&format!(
+                "-c and -n do not go with {}: the settings of a pod come from {dir}",
+                rmq_pod::env::CLUSTER_NAME
+            ))
+            .into());
+        }
+        let mounts = Mounts::new(pod.clone(), None);
+        let given =
+            mounts.read().map_err(|error| stop(&format!("{:#}", anyhow::Error::from(error))))?;
+        let telemetry = telemetry(&mounts.layers(&given))?;
+        return Ok(Gathered { telemetry, source: Source::Pod(Box::new(pod)) });
+    }
     let mut layers = Layers::new();
     if let Some(file) = &options.config_file {
         layers.add_file(file).map_err(|error| {
             let error = anyhow::Error::from(error);
-            Exit { code: EXIT_START, message: format!("{error:#}") }
+            stop(&format!("{error:#}"))
         })?;
     }
     // As with the Java broker the variable is a default: the file wins over it.
@@ -79,12 +111,54 @@ pub fn prepare(options: &Options) -> anyhow::Result<Prepared> {
     if let Some(list) = &options.namesrv_addr {
         layers.set("namesrvAddr", list, Origin::Flag("-n"));
     }
-    let machine = Surroundings::of_this_machine();
-    let config = Config::check(&layers, options.config_file.as_deref(), &machine)
-        .map_err(|errors| refuse(&errors))?;
-    let telemetry = TelemetryConfig::from_settings(&layers)
-        .map_err(|error| refuse(&[ConfigError::Setting(error)]))?;
-    Ok(Prepared { config, telemetry })
+    let telemetry = telemetry(&layers)?;
+    let file = options.config_file.clone();
+    Ok(Gathered { telemetry, source: Source::CommandLine { layers, file } })
+}
+
+impl Gathered {
+    /// Checks everything. A pod waits for its Service to be known to DNS.
+    ///
+    /// # Errors
+    /// One line with everything that is wrong, and the exit code, as [`Exit`].
+    pub async fn config(self) -> anyhow::Result<Config> {
+        let pod = match self.source {
+            Source::CommandLine { layers, file } => {
+                let machine = Surroundings::of_this_machine();
+                let checked = Config::check(&layers, file.as_deref(), &machine);
+                return Ok(checked.map_err(|errors| refuse(&errors))?);
+            }
+            Source::Pod(pod) => *pod,
+        };
+        let service_ip = match pod.service() {
+            Some(service) => {
+                let found = service_address(&service, pod.place.ip, SERVICE_PATIENCE).await;
+                Some(found.map_err(|error| stop(&error))?)
+            }
+            None => None,
+        };
+        let mounts = Mounts::new(pod, service_ip);
+        let checked = mounts.read().and_then(|given| {
+            let name_servers = mounts.read_name_servers()?;
+            mounts.config(&given, &name_servers)
+        });
+        let mut config = checked.map_err(|error| {
+            if let MountError::Config(errors) = &error {
+                return refuse(errors);
+            }
+            stop(&format!("{:#}", anyhow::Error::from(error)))
+        })?;
+        config.pod = Some(Arc::new(mounts));
+        Ok(config)
+    }
+}
+
+fn telemetry(layers: &Layers) -> Result<TelemetryConfig, Exit> {
+    TelemetryConfig::from_settings(layers).map_err(|error| refuse(&[ConfigError::Setting(error)]))
+}
+
+fn stop(why: &impl ToString) -> Exit {
+    Exit { code: EXIT_START, message: why.to_string() }
 }
 
 fn refuse(errors: &[ConfigError]) -> Exit {
@@ -108,10 +182,44 @@ pub fn printed(config: &Config, important_only: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rmq_host::runtime::{self, RuntimeConfig};
 
     fn options(args: &[&str]) -> Options {
         let all = ["rmq-broker"].iter().chain(args).map(OsString::from);
         parse(all).expect("a good command line")
+    }
+
+    fn prepare(options: &Options) -> anyhow::Result<Config> {
+        let runtime = RuntimeConfig { workers: 0, ..RuntimeConfig::default() };
+        let gathered = gather_from(options, |_| None)?;
+        runtime::build(&runtime)?.block_on(gathered.config())
+    }
+
+    #[test]
+    fn a_pod_takes_its_settings_from_its_directory() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let dir = folder.path().display().to_string();
+        let lookup = |name: &str| match name {
+            "POD_NAME" => Some("demo-broker-a-0".to_owned()),
+            "RMQ_CLUSTER_NAME" => Some("demo".to_owned()),
+            "RMQ_BROKER_NAME" => Some("broker-a".to_owned()),
+            "RMQ_ADVERTISE" => Some("PodIP".to_owned()),
+            "POD_IP" => Some("10.1.0.7".to_owned()),
+            "RMQ_CONFIG_DIR" | "RMQ_DATA_DIR" => Some(dir.clone()),
+            _ => None,
+        };
+        rmq_host::durable::replace(&folder.path().join("broker.conf"), b"logFormat=json")
+            .expect("writable");
+        let gathered = gather_from(&Options::default(), lookup).expect("good");
+        assert_eq!(gathered.telemetry.format, rmq_host::telemetry::Format::Json);
+        let runtime = RuntimeConfig { workers: 0, ..RuntimeConfig::default() };
+        let config = runtime::build(&runtime).expect("made").block_on(gathered.config());
+        let config = config.expect("valid");
+        assert_eq!(&*config.settings.broker_ip1, "10.1.0.7");
+        assert!(config.pod.is_some() && config.file.is_none());
+        let line = Options { namesrv_addr: Some("a:1".into()), ..Options::default() };
+        let error = gather_from(&line, lookup).expect_err("both").to_string();
+        assert!(error.contains("-c and -n do not go with RMQ_CLUSTER_NAME"), "{error}");
     }
 
     #[test]
@@ -149,9 +257,9 @@ mod tests {
         rmq_host::durable::replace(&path, b"namesrvAddr=a:1\nstorePathRootDir=/s")
             .expect("writable");
         let mut line = Options { config_file: Some(path), ..Options::default() };
-        assert_eq!(prepare(&line).expect("valid").config.name_servers, ["a:1"]);
+        assert_eq!(prepare(&line).expect("valid").name_servers, ["a:1"]);
         line.namesrv_addr = Some("b:2;c:3".into());
-        assert_eq!(prepare(&line).expect("valid").config.name_servers, ["b:2", "c:3"]);
+        assert_eq!(prepare(&line).expect("valid").name_servers, ["b:2", "c:3"]);
     }
 
     #[test]

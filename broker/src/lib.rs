@@ -4,18 +4,25 @@
 
 pub mod cli;
 pub mod config;
+mod control;
+pub mod identity;
 mod metrics;
 pub mod persist;
+pub mod pod;
+mod presence;
 pub mod registration;
+pub mod reload;
 mod remoting;
 pub mod service;
 mod start;
 mod upkeep;
+mod watchdog;
 
 pub use cli::Options;
+pub use presence::StopMode;
 pub use start::{Running, StartError, StopError, start};
 
-use cli::{EXIT_START, EXIT_STORE, Prepared};
+use cli::{EXIT_START, EXIT_STORE};
 use rmq_host::exit::{self, Exit};
 use rmq_host::runtime::{self, RuntimeConfig};
 use rmq_host::{Tasks, signals, telemetry};
@@ -40,14 +47,12 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 /// # Errors
 /// [`Exit`] with the code and the one line that says why.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let Prepared { config, telemetry } = cli::prepare(options)?;
-    if options.print_config_item || options.print_important_config {
-        let text = cli::printed(&config, !options.print_config_item);
-        std::io::stdout().write_all(text.as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
+    let gathered = cli::gather(options)?;
+    let printing = options.print_config_item || options.print_important_config;
+    if !printing {
+        telemetry::init(&gathered.telemetry)?;
+        exit::log_panics();
     }
-    telemetry::init(&telemetry)?;
-    exit::log_panics();
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let runtime = RuntimeConfig {
         workers,
@@ -56,24 +61,50 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         ..RuntimeConfig::default()
     };
     let runtime = runtime::build(&runtime)?;
-    runtime.block_on(until_stopped(config))?;
+    if printing {
+        let config = runtime.block_on(gathered.config())?;
+        let text = cli::printed(&config, !options.print_config_item);
+        std::io::stdout().write_all(text.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ended = runtime.block_on(until_stopped(gathered));
+    // A recovery that was asked to stop goes on on its thread until the process ends.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn until_stopped(config: config::Config) -> anyhow::Result<()> {
+async fn until_stopped(gathered: cli::Gathered) -> anyhow::Result<()> {
     let tasks = Tasks::new("program");
     let signals = signals::listen(&tasks)?;
-    let running = start(config).await.map_err(refused)?;
-    tokio::select! {
-        () = signals.stop.cancelled() => {}
-        () = running.failed() => {}
-    }
+    let starting = async {
+        let config = gathered.config().await?;
+        Ok::<_, anyhow::Error>(start(config).await.map_err(refused)?)
+    };
+    let running = tokio::select! {
+        running = starting => running?,
+        () = signals.stop.cancelled() => {
+            tracing::info!("stopped while starting");
+            return Ok(());
+        }
+    };
+    let mode = tokio::select! {
+        () = signals.stop.cancelled() => StopMode::Orderly,
+        mode = running.asked_to_stop() => mode,
+        () = running.failed() => StopMode::Fast,
+    };
     let failure = running.failure();
-    let stopped = tokio::select! {
-        stopped = running.shutdown(GRACE) => stopped,
-        () = signals.hurry.cancelled() => {
-            let message = "stopped at once: the store will be recovered at the next start".into();
-            return Err(Exit { code: EXIT_START, message }.into());
+    let hurried = mode == StopMode::Orderly && running.drain(&signals.hurry).await;
+    let stopped = if hurried {
+        running.shutdown(GRACE).await
+    } else {
+        tokio::select! {
+            stopped = running.shutdown(GRACE) => stopped,
+            () = signals.hurry.cancelled() => {
+                let message =
+                    "stopped at once: the store will be recovered at the next start".into();
+                return Err(Exit { code: EXIT_START, message }.into());
+            }
         }
     };
     tasks.shutdown(Duration::from_secs(1)).await;
@@ -87,7 +118,7 @@ async fn until_stopped(config: config::Config) -> anyhow::Result<()> {
 /// The exit code and line of a start that failed.
 fn refused(error: StartError) -> Exit {
     let code = match &error {
-        StartError::Store(_) | StartError::Tables(_) => EXIT_STORE,
+        StartError::Store(_) | StartError::Tables(_) | StartError::Identity(_) => EXIT_STORE,
         StartError::Path { .. }
         | StartError::Bind(_)
         | StartError::Http(_)

@@ -1,11 +1,12 @@
 //! The metrics endpoint, and the series that are worked out when somebody asks for them.
 
+use crate::presence::Presence;
 use crate::remoting::Front;
 use crate::service::Broker;
 use crate::service::traffic::flag;
-use crate::start::{StartError, http};
+use crate::start::StartError;
 use rmq_host::Tasks;
-use rmq_host::http::Readiness;
+use rmq_host::http::{HttpConfig, HttpServer, Metrics};
 use rmq_host::metrics::{Kind, Samples};
 use rmq_model::Millis;
 use rmq_model::name::{is_retry_topic, is_system_group, is_system_topic};
@@ -16,23 +17,24 @@ use std::sync::Arc;
 /// Groups and topics whose lag is shown; further ones are left out.
 const LAGS_MAX: usize = 20_000;
 
-/// Serves metrics and health, if a port is configured.
+/// Serves probes and metrics, if a port is configured.
 pub(crate) async fn serve(
-    broker: &Arc<Broker>,
-    front: &Front,
+    presence: &Arc<Presence>,
     tasks: &Tasks,
-    readiness: &Readiness,
 ) -> Result<Option<SocketAddr>, StartError> {
-    describe(broker, front);
-    let Some(address) = broker.config.metrics else { return Ok(None) };
-    let registry = broker.traffic.registry.clone();
-    let server = http(address, readiness, Arc::new(move || registry.render())).await?;
+    let Some(address) = presence.config.metrics else { return Ok(None) };
+    let text = Arc::clone(presence);
+    let metrics: Metrics = Arc::new(move || text.metrics());
+    let http = HttpConfig::at(address);
+    let server = HttpServer::bind(&http, Arc::clone(presence) as _, metrics).await;
+    let server = server.map_err(StartError::Http)?;
     let address = server.local_addr().map_err(StartError::Http)?;
     tasks.spawn("metrics", |stop| async move { Ok(server.run(stop).await?) });
     Ok(Some(address))
 }
 
-fn describe(broker: &Arc<Broker>, front: &Front) {
+/// Adds the series that are worked out when somebody asks for them.
+pub(crate) fn describe(broker: &Arc<Broker>, front: &Front) {
     let registry = &broker.traffic.registry;
     // The registry belongs to the broker: a strong handle would keep both alive for ever.
     let weak = Arc::downgrade(broker);

@@ -1,17 +1,20 @@
 //! From a checked configuration to a running broker, and back.
 
-use crate::config::{Config, Settings, hours};
+use crate::config::Config;
+use crate::identity;
+use crate::presence::{Presence, Serving, StopMode};
 use crate::registration::{Announcement, Identity, Registrar, Tables, Timing};
+use crate::reload::Follower;
 use crate::remoting::{Front, Jobs, Peers, World};
+use crate::service::live::retention;
 use crate::service::tables::LoadError;
 use crate::service::waiting::Waiting;
 use crate::service::{Broker, StoredTables};
-use rmq_host::http::{HttpConfig, HttpServer, Readiness};
 use rmq_host::{SystemClock, Tasks};
 use rmq_model::{Clock, Permission};
 use rmq_net::{BindError, Limits, Server, ServerConfig};
 use rmq_store::{
-    CloseError, FlushMode, IndexConfig, Observers, OpenError, OsDisk, Retention, Store, StoreConfig,
+    CloseError, FlushMode, IndexConfig, Observers, OpenError, OsDisk, Store, StoreConfig,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// Why a broker does not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +47,10 @@ pub enum StartError {
     /// A port cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The port of metrics cannot be had.
+    /// The store is not that of this pod.
+    #[error(transparent)]
+    Identity(#[from] identity::NotOurs),
+    /// The port of probes and metrics, or that of the control API, cannot be had.
     #[error(transparent)]
     Http(io::Error),
     /// A thread of the start died.
@@ -70,13 +77,11 @@ pub enum StopError {
 #[derive(Debug)]
 pub struct Running {
     broker: Arc<Broker>,
-    server: Server,
     tasks: Tasks,
-    registrar: Arc<Registrar>,
-    readiness: Readiness,
+    presence: Arc<Presence>,
     metrics: Option<SocketAddr>,
-    addr: SocketAddr,
-    fast_addr: SocketAddr,
+    control: Option<SocketAddr>,
+    served: Served,
 }
 
 fn store_config(config: &Config) -> StoreConfig {
@@ -109,21 +114,6 @@ fn store_config(config: &Config) -> StoreConfig {
     let ratio = u64::from(settings.access_message_in_memory_max_ratio);
     store.memory_bytes = (store.memory_bytes / 40).saturating_mul(ratio);
     store
-}
-
-fn retention(settings: &Settings) -> Retention {
-    let percent = |value: u32| u8::try_from(value).unwrap_or(100);
-    Retention {
-        keep: Duration::from_secs(u64::from(settings.file_reserved_time).saturating_mul(3_600)),
-        delete_hours: hours(&settings.delete_when).unwrap_or_default(),
-        max_used_percent: percent(settings.disk_max_used_space_ratio),
-        force_percent: percent(settings.disk_space_clean_forcibly_ratio),
-        force: settings.clean_file_forcibly_enable,
-        warning_percent: percent(settings.disk_space_warning_level_ratio),
-        batch_max: usize::try_from(settings.delete_file_batch_max).unwrap_or(usize::MAX),
-        every: Duration::from_millis(settings.clean_resource_interval),
-        ..Retention::default()
-    }
 }
 
 fn server_config(config: &Config) -> ServerConfig {
@@ -165,6 +155,8 @@ fn check_paths(config: &Config) {
 
 /// Opens the store and the ports and serves requests. Does not wait for name servers.
 ///
+/// Probes and the control API are served first: opening the store may take long.
+///
 /// # Errors
 /// [`StartError`] says what is in the way; nothing is left running then.
 pub async fn start(config: Config) -> Result<Running, StartError> {
@@ -173,25 +165,59 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tracing::warn!("{warning}");
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let presence = Arc::new(Presence::new(config, clock));
+    let tasks = Tasks::new("broker");
+    let started = start_all(&presence, &tasks).await;
+    if started.is_err() {
+        tasks.shutdown(Duration::from_secs(1)).await;
+    }
+    started
+}
+
+async fn start_all(presence: &Arc<Presence>, tasks: &Tasks) -> Result<Running, StartError> {
+    let config = presence.config.clone();
+    let metrics = crate::metrics::serve(presence, tasks).await?;
+    let control = match &config.control {
+        Some(control) => {
+            let bound = crate::control::serve(control, presence, tasks).await;
+            Some(bound.map_err(StartError::Http)?)
+        }
+        None => None,
+    };
     let parked_max = usize::try_from(config.settings.parked_pulls_max).unwrap_or(usize::MAX);
     let waiting = Arc::new(Waiting::new(parked_max));
-    let observers =
-        Observers { arrivals: Arc::<Waiting>::clone(&waiting), recovery: Arc::default() };
+    let observers = Observers {
+        arrivals: Arc::<Waiting>::clone(&waiting),
+        recovery: Arc::clone(&presence.recovery),
+    };
     let opened = {
-        let (config, clock) = (config.clone(), Arc::clone(&clock));
+        let (config, clock) = (config.clone(), Arc::clone(&presence.clock));
         blocking(move || open(&config, clock, observers)).await.map_err(StartError::Interrupted)?
     };
-    let (store, stored) = opened?;
-    let broker = Arc::new(Broker::new(config, clock, store, waiting, stored));
-    let tasks = Tasks::new("broker");
-    let served = serve(&broker, &tasks).await;
-    if served.is_err() {
-        tasks.shutdown(Duration::from_secs(1)).await;
-        let store = broker.store.clone();
-        // The start failed for another reason, which is the one to be told.
-        drop(blocking(move || store.close()).await);
+    let Opened { store, stored, store_id } = opened?;
+    if let Some(id) = store_id {
+        presence.set_store_id(id);
     }
-    served
+    let clock = Arc::clone(&presence.clock);
+    let broker = Arc::new(Broker::new(config, clock, store, waiting, stored));
+    let served = serve(&broker, tasks, presence).await;
+    match served {
+        Ok(served) => Ok(Running {
+            broker,
+            tasks: tasks.clone(),
+            presence: Arc::clone(presence),
+            metrics,
+            control,
+            served,
+        }),
+        Err(error) => {
+            tasks.shutdown(Duration::from_secs(1)).await;
+            let store = broker.store.clone();
+            // The start failed for another reason, which is the one to be told.
+            drop(blocking(move || store.close()).await);
+            Err(error)
+        }
+    }
 }
 
 async fn blocking<T: Send + 'static>(
@@ -200,25 +226,57 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
 }
 
+/// A store that is open, with the tables beside it.
+struct Opened {
+    store: Store,
+    stored: StoredTables,
+    /// In a pod.
+    store_id: Option<String>,
+}
+
 fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
     observers: Observers,
-) -> Result<(Store, StoredTables), StartError> {
+) -> Result<Opened, StartError> {
+    let root = config.root();
+    // Before anything is touched: the volume may be that of another broker.
+    let known = match &config.pod {
+        Some(mounts) => identity::check(&root, &mounts.pod)?,
+        None => None,
+    };
     let store = Store::open(store_config(config), OsDisk, clock, observers)?;
-    let folder = config.root().join("config");
+    let folder = root.join("config");
     if let Err(source) = std::fs::create_dir_all(&folder) {
         return Err(StartError::Path { path: folder.display().to_string(), source });
     }
     let stored = StoredTables::load(config)?;
-    Ok((store, stored))
+    let store_id = match &config.pod {
+        Some(mounts) => Some(identity::settle(&root, &mounts.pod, known)?),
+        None => None,
+    };
+    Ok(Opened { store, stored, store_id })
 }
 
-async fn serve(broker: &Arc<Broker>, tasks: &Tasks) -> Result<Running, StartError> {
+/// What runs once the broker serves.
+#[derive(Debug)]
+struct Served {
+    server: Server,
+    registrar: Arc<Registrar>,
+    addr: SocketAddr,
+    fast_addr: SocketAddr,
+}
+
+async fn serve(
+    broker: &Arc<Broker>,
+    tasks: &Tasks,
+    presence: &Arc<Presence>,
+) -> Result<Served, StartError> {
     let config = &broker.config;
     let peers = Arc::new(Peers::default());
     let jobs = Jobs::new(tasks.clone());
-    let registrar = Arc::new(Registrar::new(config.name_servers.clone()));
+    let clock = Arc::clone(&presence.clock);
+    let registrar = Arc::new(Registrar::new(config.name_servers.clone(), clock));
     let saver = Arc::new(Notify::new());
     let world = Arc::new(World {
         peers: Arc::clone(&peers),
@@ -226,33 +284,76 @@ async fn serve(broker: &Arc<Broker>, tasks: &Tasks) -> Result<Running, StartErro
         jobs: jobs.clone(),
         saver: Arc::clone(&saver),
     });
-    let advertised = |port| SocketAddr::new(config.advertised, port);
     if config.listen.port() != 0 {
-        broker.connect(advertised(config.listen.port()), Arc::<World>::clone(&world));
+        broker.connect(store_host(config, config.listen.port()), Arc::<World>::clone(&world));
     }
     let front = Front::new(Arc::clone(broker), peers, tasks.clone(), jobs, Arc::clone(&registrar));
     let server = Server::bind(server_config(config), Arc::new(front.clone()))?;
     let local = |at: usize| server.local_addrs().get(at).copied().unwrap_or(config.listen);
     let (addr, fast_addr) = (local(0), local(1));
-    broker.connect(advertised(addr.port()), world);
+    broker.connect(store_host(config, addr.port()), world);
     front.set_fast_port(fast_addr.port());
 
-    let readiness = Readiness::default();
-    let metrics = crate::metrics::serve(broker, &front, tasks, &readiness).await?;
-    crate::upkeep::start(broker, tasks, &readiness, saver);
-    register(broker, &registrar, tasks, addr);
+    crate::metrics::describe(broker, &front);
+    crate::upkeep::start(broker, tasks, presence, saver);
+    let advertised = advertised(config, addr.port());
+    register(broker, &registrar, tasks, addr, &advertised);
+    let follower = match &config.pod {
+        Some(mounts) => {
+            let (mounts, broker) = (Arc::clone(mounts), Arc::clone(broker));
+            let registrar = Arc::clone(&registrar);
+            let made = blocking(move || Arc::new(Follower::new(mounts, broker, registrar))).await;
+            let follower = made.map_err(StartError::Interrupted)?;
+            let follows = Arc::clone(&follower);
+            tasks.spawn("mounted files", |stop| follows.run(stop));
+            Some(follower)
+        }
+        None => None,
+    };
     tracing::info!(
         name = &*config.settings.broker_name,
         cluster = &*config.settings.broker_cluster_name,
         %addr,
-        advertised = %broker.store_host(),
+        advertised = &*advertised,
         "broker accepts requests"
     );
-    let (broker, tasks) = (Arc::clone(broker), tasks.clone());
-    Ok(Running { broker, server, tasks, registrar, readiness, metrics, addr, fast_addr })
+    presence.set_serving(Serving {
+        broker: Arc::clone(broker),
+        registrar: Arc::clone(&registrar),
+        advertised,
+        follower,
+    });
+    Ok(Served { server, registrar, addr, fast_addr })
 }
 
-fn register(broker: &Arc<Broker>, registrar: &Arc<Registrar>, tasks: &Tasks, addr: SocketAddr) {
+/// Port that clients are told.
+fn advertised_port(config: &Config, listen: u16) -> u16 {
+    match config.settings.advertised_port {
+        0 => listen,
+        port => port,
+    }
+}
+
+/// `host:port` that clients are told; IPv6 addresses stand without brackets, as everywhere in the
+/// protocol.
+fn advertised(config: &Config, listen: u16) -> Arc<str> {
+    format!("{}:{}", config.advertised, advertised_port(config, listen)).into()
+}
+
+/// Address in stored messages: the advertised one, where that is an address.
+fn store_host(config: &Config, listen: u16) -> SocketAddr {
+    let is_advertised = config.advertised.parse() == Ok(config.store_ip);
+    let port = if is_advertised { advertised_port(config, listen) } else { listen };
+    SocketAddr::new(config.store_ip, port)
+}
+
+fn register(
+    broker: &Arc<Broker>,
+    registrar: &Arc<Registrar>,
+    tasks: &Tasks,
+    addr: SocketAddr,
+    advertised: &Arc<str>,
+) {
     let settings = &broker.config.settings;
     let ha_port = match settings.ha_listen_port {
         0 => addr.port().saturating_add(1),
@@ -262,7 +363,7 @@ fn register(broker: &Arc<Broker>, registrar: &Arc<Registrar>, tasks: &Tasks, add
         cluster: Arc::clone(&settings.broker_cluster_name),
         broker: Arc::clone(&settings.broker_name),
         broker_id: settings.broker_id,
-        address: broker.store_host().to_string().into(),
+        address: Arc::clone(advertised),
         ha_address: format!("{}:{ha_port}", settings.broker_ip2).into(),
     };
     let timing = Timing {
@@ -302,17 +403,22 @@ impl Tables for Broker {
 impl Running {
     /// Where it serves everything.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.served.addr
     }
 
     /// Where it serves everything but pulls.
     pub fn fast_addr(&self) -> SocketAddr {
-        self.fast_addr
+        self.served.fast_addr
     }
 
     /// Where it serves metrics and health, if it does.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics
+    }
+
+    /// Where it serves the control API, if it does.
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control
     }
 
     /// What it serves.
@@ -330,24 +436,54 @@ impl Running {
         self.tasks.failure()
     }
 
+    /// Waits until the control API asks it to stop.
+    pub async fn asked_to_stop(&self) -> StopMode {
+        self.presence.asked_to_stop().await
+    }
+
+    /// Sends clients elsewhere and goes on serving them for as long as the configuration says, or
+    /// until `hurry`. Says whether it was hurried.
+    ///
+    /// A broker with replicas is read-only for that time, so that name servers go on sending
+    /// consumers to it; one without is taken out of the name servers at once.
+    pub async fn drain(&self, hurry: &CancellationToken) -> bool {
+        let config = &self.broker.config;
+        if config.drain.is_zero() {
+            return false;
+        }
+        self.broker.begin_drain();
+        let replicas = config.pod.as_ref().map_or(1, |mounts| mounts.pod.template.replicas);
+        if 1 < replicas {
+            let readable = Permission(self.broker.permission().perm).without_write().0;
+            self.broker.set_permission(readable, "the broker is about to stop");
+        } else {
+            self.served.registrar.unregister().await;
+        }
+        tracing::info!(seconds = config.drain.as_secs(), "sends are refused, reads are served");
+        tokio::select! {
+            () = hurry.cancelled() => true,
+            () = tokio::time::sleep(config.drain) => false,
+        }
+    }
+
     /// Stops in order: not ready, unregistered, no new requests, those under way finished, tables
     /// and log flushed, store closed. Requests get up to `grace` to finish.
     ///
     /// # Errors
     /// [`StopError`] when something could not be written.
     pub async fn shutdown(self, grace: Duration) -> Result<(), StopError> {
-        self.readiness.block("stopping", "asked to stop");
-        self.registrar.unregister().await;
-        self.broker.begin_stop();
-        let parked = self.broker.waiting.drain();
-        self.broker.repeat(parked);
-        if !self.server.shutdown(grace).await {
+        let Self { served: Served { server, registrar, .. }, broker, tasks, .. } = &self;
+        registrar.unregister().await;
+        broker.begin_stop();
+        let parked = broker.waiting.drain();
+        broker.repeat(parked);
+        if !server.shutdown(grace).await {
             tracing::warn!("requests were cut off");
         }
-        if !self.tasks.shutdown(grace).await {
+        if !tasks.shutdown(grace).await {
             tracing::warn!("tasks were cut off");
         }
-        let broker = Arc::clone(&self.broker);
+        let broker = Arc::clone(broker);
         let closed = blocking(move || -> Result<(), StopError> {
             let saved = broker.save_tables();
             broker.store.clone().close()?;
@@ -357,15 +493,4 @@ impl Running {
         tracing::info!("broker stopped");
         Ok(())
     }
-}
-
-/// Binds the HTTP port, if one is configured.
-pub(crate) async fn http(
-    address: SocketAddr,
-    readiness: &Readiness,
-    metrics: rmq_host::http::Metrics,
-) -> Result<HttpServer, StartError> {
-    HttpServer::bind(&HttpConfig::at(address), Arc::new(readiness.clone()), metrics)
-        .await
-        .map_err(StartError::Http)
 }

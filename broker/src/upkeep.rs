@@ -1,10 +1,11 @@
 //! What happens by the clock: waking pulls, sweeping clients, saving tables, delivering delayed
 //! messages, sampling rates.
 
+use crate::presence::Presence;
 use crate::service::Broker;
+use crate::watchdog::Watchdog;
 use rmq_delivery::hold::RECHECK_MS;
 use rmq_host::Tasks;
-use rmq_host::http::Readiness;
 use rmq_model::Millis;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +19,14 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn start(
     broker: &Arc<Broker>,
     tasks: &Tasks,
-    readiness: &Readiness,
+    presence: &Arc<Presence>,
     saver: Arc<Notify>,
 ) {
     wake_pulls(broker, tasks);
     expire_pulls(broker, tasks);
     save(broker, tasks, saver);
     deliver(broker, tasks);
-    sample(broker, tasks, readiness.clone());
+    sample(broker, tasks, Arc::clone(presence));
 }
 
 fn wake_pulls(broker: &Arc<Broker>, tasks: &Tasks) {
@@ -129,10 +130,11 @@ fn until(now: Millis, then: Millis) -> Duration {
     Duration::from_millis(u64::try_from(then.saturating_sub(now)).unwrap_or(0))
 }
 
-fn sample(broker: &Arc<Broker>, tasks: &Tasks, readiness: Readiness) {
+fn sample(broker: &Arc<Broker>, tasks: &Tasks, presence: Arc<Presence>) {
     let broker = Arc::clone(broker);
     tasks.spawn("samples", |stop| async move {
         let every = SWEEP_EVERY.as_secs();
+        let mut watchdog = Watchdog::default();
         let mut turn = 0u64;
         loop {
             tokio::select! {
@@ -145,10 +147,8 @@ fn sample(broker: &Arc<Broker>, tasks: &Tasks, readiness: Readiness) {
             if tenth {
                 broker.sweep_clients();
             }
-            match broker.store.refusal() {
-                Some(refusal) => readiness.block("store", refusal.to_string()),
-                None => readiness.clear("store"),
-            }
+            let now = broker.clock.monotonic();
+            presence.set_stuck(watchdog.look(now, &broker.store.status()));
         }
     });
 }

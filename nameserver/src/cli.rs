@@ -1,12 +1,14 @@
 //! The command line, with the flags of the Java name server.
 
 use crate::config::Config;
+use crate::mounted::Mounts;
 use crate::{Running, start};
 use clap::Parser;
 use rmq_host::exit::{self, Exit};
 use rmq_host::runtime::{self, RuntimeConfig};
 use rmq_host::telemetry::{self, TelemetryConfig};
 use rmq_host::{Origin, Settings, Tasks, signals};
+use rmq_pod::NameServerPod;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -71,8 +73,13 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Options, ExitCode> {
 /// # Errors
 /// When the configuration is bad or the server cannot start or go on.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let settings = settings(options)?;
-    let config = Config::from_settings(&settings).map_err(refuse)?;
+    let pod = NameServerPod::read(|name| std::env::var(name).ok()).map_err(refuse)?;
+    let mounts = pod.map(Mounts::new);
+    let settings = match &mounts {
+        Some(mounts) => mounted(options, mounts)?,
+        None => settings(options)?,
+    };
+    let config = Config { mounts, ..Config::from_settings(&settings).map_err(refuse)? };
     let telemetry = TelemetryConfig::from_settings(&settings).map_err(refuse)?;
     if options.print_config_item {
         let mut out = std::io::stdout().lock();
@@ -98,6 +105,16 @@ fn refuse(error: impl std::fmt::Display) -> Exit {
     Exit { code: exit::FAILURE, message: error.to_string() }
 }
 
+/// Those of a pod, which decides much by itself.
+fn mounted(options: &Options, mounts: &Mounts) -> anyhow::Result<Settings> {
+    if options.config_file.is_some() || !options.set.is_empty() {
+        let variable = rmq_pod::env::CLUSTER_NAME;
+        let text = format!("-c and -D do not go with {variable}: a pod has its own directory");
+        return Err(refuse(text).into());
+    }
+    mounts.settings()
+}
+
 /// Defaults < file < environment < flags.
 fn settings(options: &Options) -> anyhow::Result<Settings> {
     let mut settings = Settings::new();
@@ -119,6 +136,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let running: Running = start(config).await?;
     tokio::select! {
         () = signals.stop.cancelled() => {}
+        () = running.asked_to_stop() => {}
         failure = running.failed() => {
             running.shutdown(Duration::ZERO).await;
             return Err(anyhow::anyhow!(failure));

@@ -1,6 +1,8 @@
 //! Configuration: the keys of the reference implementation, checked.
 
+use crate::mounted::Mounts;
 use crate::routes::Rules;
+use rmq_host::grpc::ControlConfig;
 use rmq_host::{SettingError, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,6 +29,10 @@ pub struct Config {
     pub store_path: PathBuf,
     /// Keys that cannot be changed over the network.
     pub black_list: BTreeSet<String>,
+    /// Where the control API is served.
+    pub control: Option<ControlConfig>,
+    /// The pod it runs in, with its mounted files.
+    pub mounts: Option<Mounts>,
     /// What can be changed while running.
     pub switches: Switches,
     /// Every known key with the value in use.
@@ -113,6 +119,8 @@ impl Config {
             kv_path: settings.path("kvConfigPath", &folder.join("kvConfig.json")),
             store_path: settings.path("configStorePath", &folder.join("namesrv.properties")),
             black_list: black_list.chain(fixed).map(str::to_owned).collect(),
+            control: control(settings, bind)?,
+            mounts: None,
             switches: Switches::from_settings(settings)?,
             in_use: BTreeMap::new(),
             settings: Settings::new(),
@@ -163,6 +171,33 @@ impl Switches {
     }
 }
 
+/// Settings whose change reaches a running name server: those of [`Switches`].
+pub const HOT: [&str; 10] = [
+    "supportActingMaster",
+    "notifyMinBrokerIdChanged",
+    "deleteTopicWithBrokerRegistration",
+    "orderMessageEnable",
+    "returnOrderTopicConfigToBroker",
+    "enableAllTopicList",
+    "enableTopicList",
+    "needWaitForService",
+    "waitSecondsForService",
+    "scanNotActiveBrokerInterval",
+];
+
+/// Whether a change of this setting reaches a running name server.
+pub fn is_hot(key: &str) -> bool {
+    HOT.contains(&key)
+}
+
+/// Where the control API is served: never in reach of others without a token.
+fn control(settings: &Settings, bind: IpAddr) -> Result<Option<ControlConfig>, SettingError> {
+    let port = settings.port("controlListenPort", 0)?;
+    let token_file = settings.optional_text("controlTokenFile").map(PathBuf::from);
+    let on = port != 0 && (token_file.is_some() || bind.is_loopback());
+    Ok(on.then(|| ControlConfig { address: SocketAddr::new(bind, port), token_file }))
+}
+
 /// Somebody who asks for the controller must not believe to have one.
 fn no_controller(settings: &Settings) -> Result<(), SettingError> {
     let rule = || "must be false: this name server has no controller".to_owned();
@@ -192,6 +227,33 @@ mod tests {
         let config = Config::from_settings(&settings)?;
         assert!(settings.unknown().is_empty());
         Ok(config)
+    }
+
+    /// Operators roll name servers for settings that are not hot, and for no others.
+    #[test]
+    fn operators_know_which_settings_are_hot() {
+        use rmq_operator_api::config::{Class, Component, KEYS};
+        let known: Vec<_> =
+            KEYS.iter().filter(|key| key.component == Component::NameServer).collect();
+        for key in &known {
+            assert_eq!(key.class == Class::Hot, is_hot(key.name), "{}", key.name);
+        }
+        for name in HOT {
+            assert!(known.iter().any(|key| key.name == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn control_is_never_open_to_others_without_a_token() {
+        let port = |pairs: &[(&str, &str)]| {
+            let config = config(pairs).expect("good");
+            config.control.map(|control| control.address.port())
+        };
+        assert_eq!(port(&[]), None);
+        assert_eq!(port(&[("controlListenPort", "9878")]), None);
+        let local = [("controlListenPort", "9878"), ("bindAddress", "127.0.0.1")];
+        assert_eq!(port(&local), Some(9_878));
+        assert_eq!(port(&[("controlListenPort", "9878"), ("controlTokenFile", "/t")]), Some(9_878));
     }
 
     #[test]

@@ -8,10 +8,13 @@
 pub mod cache;
 mod cli;
 pub mod config;
+mod control;
 pub mod encode;
 pub mod kv;
 mod metrics;
+pub mod mounted;
 mod notify;
+mod peers;
 pub mod registration;
 pub mod routes;
 mod service;
@@ -30,6 +33,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 use work::{WORK_MAX, Worker};
 
@@ -40,8 +44,11 @@ const MIB: usize = 1024 * 1024;
 pub struct Running {
     addr: SocketAddr,
     http_addr: Option<SocketAddr>,
+    control_addr: Option<SocketAddr>,
     server: Server,
     tasks: Tasks,
+    /// Cancelled by a call that asks it to stop.
+    asked: CancellationToken,
 }
 
 /// Starts a name server on the present runtime.
@@ -61,7 +68,7 @@ pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> anyhow::
         .with_context(|| format!("cannot read {}", config.kv_path.display()))?;
     let (work, work_queue) = mpsc::channel(WORK_MAX);
     let (notices, notice_queue) = mpsc::channel(notify::NOTICES_MAX);
-    let service = Arc::new(NameServer::new(&config, kv, clock, work, notices));
+    let service = Arc::new(NameServer::new(&config, kv, Arc::clone(&clock), work, notices));
     metrics::collect(&service);
 
     let limits = Limits {
@@ -86,11 +93,33 @@ pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> anyhow::
         }
         None => None,
     };
+    let peers = match &config.mounts {
+        Some(mounts) => mounts.peers()?,
+        None => Vec::new(),
+    };
+    if !peers.is_empty() {
+        service.readiness().block(peers::CONDITION, "the other name servers were not asked yet");
+    }
     let server = Server::bind(net, Arc::clone(&service) as _)?;
     let addr = server.local_addrs().first().copied().context("no address was given")?;
     let http_addr = http.as_ref().map(HttpServer::local_addr).transpose()?;
 
     let tasks = Tasks::new("nameserver");
+    let asked = CancellationToken::new();
+    let control_addr = match &config.control {
+        Some(control) => {
+            let mounts = config.mounts.clone();
+            Some(control::serve(control, &service, mounts, &asked, &tasks).await?)
+        }
+        None => None,
+    };
+    if !peers.is_empty() {
+        let (server, readiness) = (Arc::clone(&service), service.readiness().clone());
+        tasks.spawn("peers", |stop| async move {
+            peers::wait_for_brokers(server, peers, readiness, clock, stop).await;
+            Ok(())
+        });
+    }
     if let Some(http) = http {
         tasks.spawn("http", |stop| async move { Ok(http.run(stop).await?) });
     }
@@ -111,7 +140,7 @@ pub async fn start_with_clock(config: Config, clock: Arc<dyn Clock>) -> anyhow::
     });
     let health = http_addr.map(tracing::field::display);
     info!(address = %addr, health, "name server accepts requests");
-    Ok(Running { addr, http_addr, server, tasks })
+    Ok(Running { addr, http_addr, control_addr, server, tasks, asked })
 }
 
 impl Running {
@@ -123,6 +152,16 @@ impl Running {
     /// Where health and metrics are served, if they are.
     pub fn http_addr(&self) -> Option<SocketAddr> {
         self.http_addr
+    }
+
+    /// Where the control API is served, if it is.
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control_addr
+    }
+
+    /// Waits until the control API asks it to stop.
+    pub async fn asked_to_stop(&self) {
+        self.asked.cancelled().await;
     }
 
     /// Waits until one of its tasks failed; what happened.

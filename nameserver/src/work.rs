@@ -4,6 +4,7 @@
 
 use crate::config::Config;
 use crate::kv;
+use crate::mounted::Mounts;
 use crate::service::{Answer, Change, NameServer, Refusal, success};
 use anyhow::Context as _;
 use rmq_host::{Origin, durable, properties};
@@ -11,12 +12,16 @@ use rmq_net::Reply;
 use rmq_remoting::code::{request, response};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// Changes that may wait; more are answered with *busy*.
 pub(crate) const WORK_MAX: usize = 64;
+
+/// Time between two looks at the mounted file.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A change and who waits for it.
 #[derive(Debug)]
@@ -42,6 +47,10 @@ impl Worker {
         loop {
             let work = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(LOOK_EVERY), if self.config.mounts.is_some() => {
+                    self = self.follow().await?;
+                    continue;
+                }
                 work = queue.recv() => work,
             };
             let Some(Work { change, reply }) = work else { return Ok(()) };
@@ -62,6 +71,21 @@ impl Worker {
             self.server.metrics().count(code, answer.code);
             reply.send(answer);
         }
+    }
+
+    /// Takes over the mounted file if it is another one.
+    async fn follow(mut self) -> anyhow::Result<Self> {
+        let Some(mounts) = self.config.mounts.clone().filter(Mounts::is_other) else {
+            return Ok(self);
+        };
+        let settings = self.config.settings.clone();
+        let new = tokio::task::spawn_blocking(move || mounts.reload(&settings)).await?;
+        if let Some(config) = new {
+            info!("mounted settings changed");
+            self.server.set_config(&config);
+            self.config = Config { mounts: self.config.mounts.take(), ..config };
+        }
+        Ok(self)
     }
 
     fn make(&mut self, change: Change) -> Answer {
@@ -118,7 +142,7 @@ impl Worker {
         for (key, value) in changes {
             info!(key, value, "setting changed");
         }
-        self.config = config;
+        self.config = Config { mounts: self.config.mounts.take(), ..config };
         Ok(success())
     }
 }

@@ -5,21 +5,23 @@
 mod address;
 mod other;
 mod page;
-mod rewrite;
 mod rule;
 mod settings;
 
 pub use address::first_address;
 pub use other::{Other, other};
 pub use page::reference_page;
-pub use rewrite::{rewrite_file, rewritten};
 pub use rule::{Rule, delay_levels, hours, labels, name_servers};
 pub use settings::{Change, KEYS, Key, Settings, key};
 
+use crate::pod::Mounts;
+use rmq_host::grpc::ControlConfig;
 use rmq_host::{Origin, SettingError, Settings as Layers};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a broker cannot start with what it was given.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,17 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The key to blame, if it is a single one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Setting(error) => Some(&error.key),
+            Self::NotAvailable { key, .. } | Self::NameServers { key, .. } => Some(key),
+            Self::Conflict(_) => None,
+        }
+    }
+}
+
 /// What the machine contributes where the file says nothing.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
@@ -83,14 +96,22 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Name servers, `host:port`.
     pub name_servers: Vec<String>,
-    /// Address that clients are told.
-    pub advertised: IpAddr,
+    /// Address or name that clients are told.
+    pub advertised: Arc<str>,
+    /// Address in stored messages.
+    pub store_ip: IpAddr,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Delay of each level, ms, level 1 first.
     pub delay_levels_ms: Vec<i64>,
     /// Where metrics and health are served.
     pub metrics: Option<SocketAddr>,
+    /// Where the control API is served.
+    pub control: Option<ControlConfig>,
+    /// Time between being asked to stop and closing the ports.
+    pub drain: Duration,
+    /// The pod it runs in, with the files that are mounted there.
+    pub pod: Option<Arc<Mounts>>,
     /// What was given and known, but is no setting here; shown by request 26.
     pub others: Vec<(String, String)>,
     /// What a person should know before the broker runs.
@@ -159,7 +180,7 @@ impl Config {
         settings: Settings,
         file: Option<&Path>,
         others: Vec<(String, String)>,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) -> Self {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -172,10 +193,14 @@ impl Config {
         let metrics_ip = settings.metrics_prom_exporter_host.parse().unwrap_or(bind);
         Self {
             name_servers: name_servers(&settings.namesrv_addr).unwrap_or_default(),
-            advertised: settings.broker_ip1.parse().unwrap_or(loopback),
+            advertised: Arc::clone(&settings.broker_ip1),
+            store_ip: settings.store_host.parse().unwrap_or(loopback),
             listen: SocketAddr::new(bind, settings.listen_port),
             delay_levels_ms: delay_levels(&settings.message_delay_level).unwrap_or_default(),
             metrics: (0 < metrics_port).then(|| SocketAddr::new(metrics_ip, metrics_port)),
+            control: control(&settings, bind, &mut warnings),
+            drain: Duration::from_secs(settings.shutdown_drain_seconds.into()),
+            pod: None,
             file: file.map(Path::to_path_buf),
             settings,
             others,
@@ -298,18 +323,26 @@ fn derive(
     if get(texts, "brokerName").is_empty() {
         texts.insert("brokerName", machine.host_name.clone());
     }
-    if get(texts, "brokerIP1").is_empty() {
+    let own: Option<IpAddr> = {
         let bind: Option<IpAddr> = get(texts, "bindAddress").parse().ok();
-        let bound = bind.filter(|ip| !ip.is_unspecified());
-        let ip = bound.or(machine.address).unwrap_or_else(|| {
-            warnings.push(
+        bind.filter(|ip| !ip.is_unspecified()).or(machine.address)
+    };
+    let mut address = |key: &str| {
+        own.unwrap_or_else(|| {
+            warnings.push(format!(
                 "no address besides loopback was found: only clients of this machine can use \
-                 brokerIP1 = 127.0.0.1"
-                    .into(),
-            );
+                 {key} = 127.0.0.1"
+            ));
             IpAddr::V4(Ipv4Addr::LOCALHOST)
-        });
-        texts.insert("brokerIP1", ip.to_string());
+        })
+    };
+    if get(texts, "brokerIP1").is_empty() {
+        texts.insert("brokerIP1", address("brokerIP1").to_string());
+    }
+    if get(texts, "storeHost").is_empty() {
+        let advertised: Option<IpAddr> = get(texts, "brokerIP1").parse().ok();
+        let ip = advertised.unwrap_or_else(|| address("storeHost"));
+        texts.insert("storeHost", ip.to_string());
     }
     if get(texts, "brokerIP2").is_empty() {
         texts.insert("brokerIP2", get(texts, "brokerIP1"));
@@ -342,6 +375,22 @@ fn derive(
             texts.insert(key, root.join(name).display().to_string());
         }
     }
+}
+
+/// Where the control API is served: never in reach of others without a token.
+fn control(settings: &Settings, bind: IpAddr, warnings: &mut Vec<String>) -> Option<ControlConfig> {
+    let port = settings.control_listen_port;
+    if port == 0 {
+        return None;
+    }
+    let file = &*settings.control_token_file;
+    let token_file = (!file.is_empty()).then(|| PathBuf::from(file));
+    if token_file.is_none() && !bind.is_loopback() {
+        let text = "the control API is off: it needs controlTokenFile, or a loopback bindAddress";
+        warnings.push(text.to_owned());
+        return None;
+    }
+    Some(ControlConfig { address: SocketAddr::new(bind, port), token_file })
 }
 
 fn refuse_what_is_missing(settings: &Settings, errors: &mut Vec<ConfigError>) {

@@ -22,6 +22,8 @@ pub enum Rule {
     Hours,
     /// An IP address, or nothing.
     Address,
+    /// An IP address or a DNS name, or nothing.
+    Host,
     /// `host:port` separated by `;`, or nothing.
     NameServers,
     /// `key:value` separated by `,`, or nothing.
@@ -41,6 +43,7 @@ impl Rule {
             Self::DelayLevels => "durations with unit s, m, h or d, separated by blanks".into(),
             Self::Hours => "hours 0 to 23, separated by `;`".into(),
             Self::Address => "IP address".into(),
+            Self::Host => "IP address or DNS name".into(),
             Self::NameServers => "`host:port`, several separated by `;`".into(),
             Self::Labels => "`key:value`, several separated by `,`".into(),
         }
@@ -59,6 +62,7 @@ impl Rule {
             Self::DelayLevels => delay_levels(text).is_some(),
             Self::Hours => hours(text).is_some(),
             Self::Address => text.is_empty() || text.parse::<IpAddr>().is_ok(),
+            Self::Host => text.is_empty() || text.parse::<IpAddr>().is_ok() || is_dns_name(text),
             Self::NameServers => name_servers(text).is_some(),
             Self::Labels => labels(text).is_some(),
         }
@@ -133,6 +137,19 @@ pub fn delay_levels(text: &str) -> Option<Vec<i64>> {
     levels.filter(|levels| (1..=256).contains(&levels.len()))
 }
 
+/// Labels of letters, digits and `-`, separated by dots, with a letter somewhere: else it would be
+/// a malformed address.
+fn is_dns_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let text = text.strip_suffix('.').unwrap_or(text);
+    text.len() <= 253 && text.split('.').all(label) && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
 /// Hours of the day, each below 24. Empty text is no hour at all.
 pub fn hours(text: &str) -> Option<Vec<u8>> {
     let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
@@ -179,6 +196,11 @@ mod tests {
             (Rule::DelayLevels, vec!["1s", "1s 5m 2h 1d"], vec!["", "1", "5x", "s", "-1s"]),
             (Rule::Hours, vec!["04", "4;16", ""], vec!["24", "x", "4,5"]),
             (Rule::Address, vec!["", "10.0.0.1", "::1"], vec!["host", "10.0.0"]),
+            (
+                Rule::Host,
+                vec!["", "10.0.0.1", "::1", "b-0.hl.ns.svc.cluster.local", "mq.example.org."],
+                vec!["10.0.0", "10.0.0.256", "a b", "-a", "a..b", "a_b", "a:1", "."],
+            ),
             (
                 Rule::NameServers,
                 vec!["", "a:9876;b:1", "[::1]:9876"],

@@ -113,11 +113,16 @@ settings! {
         /// Role in replication.
         broker_role: Arc<str>, "brokerRole", "ASYNC_MASTER",
             Rule::OneOf(&["ASYNC_MASTER", "SYNC_MASTER", "SLAVE"]), Restart;
-        /// Address clients reach the broker at: registered at name servers and part of message ids.
+        /// Address or DNS name clients reach the broker at, as registered at name servers.
         /// The first address that is not a loopback when empty.
-        broker_ip1: Arc<str>, "brokerIP1", "", Rule::Address, Restart;
-        /// Address replicas would reach the broker at; `brokerIP1` when empty.
-        broker_ip2: Arc<str>, "brokerIP2", "", Rule::Address, Restart;
+        broker_ip1: Arc<str>, "brokerIP1", "", Rule::Host, Restart;
+        /// Address or DNS name replicas would reach the broker at; `brokerIP1` when empty.
+        broker_ip2: Arc<str>, "brokerIP2", "", Rule::Host, Restart;
+        /// Port clients reach the broker at, if something between changes it; `listenPort` when 0.
+        advertised_port: u16, "advertisedPort", "0", Rule::Whole(0, 65_535), Restart;
+        /// Address in stored messages and in their ids. `brokerIP1` when empty; the first address
+        /// that is not a loopback if that is a name.
+        store_host: Arc<str>, "storeHost", "", Rule::Address, Restart;
         /// Address to listen on.
         bind_address: Arc<str>, "bindAddress", "0.0.0.0", Rule::Address, Restart;
         /// Port of all requests; two less is the fast port. 0 takes free ports, for tests.
@@ -142,6 +147,16 @@ settings! {
         config_black_list: Arc<str>, "configBlackList", "configBlackList;brokerConfigPath", Rule::Text, Restart;
         /// Epoch ms before which sends are refused with code 1.
         start_accept_send_request_time_stamp: i64, "startAcceptSendRequestTimeStamp", "0", Rule::Whole(0, HUGE), Live;
+    }
+    "Control and stop" {
+        /// Port of the control API, which operators use; 0 is none. On other addresses than
+        /// loopback it needs a token.
+        control_listen_port: u16, "controlListenPort", "0", Rule::Whole(0, 65_535), Restart;
+        /// File with the token that callers of the control API must know.
+        control_token_file: Arc<str>, "controlTokenFile", "", Rule::Text, Restart;
+        /// How long the broker goes on serving reads after it was asked to stop, while clients
+        /// find other brokers for their sends, seconds.
+        shutdown_drain_seconds: u32, "shutdownDrainSeconds", "0", Rule::Whole(0, 3_600), Restart;
     }
     "Connections" {
         /// Most connections per port; further ones are closed at once.
@@ -280,17 +295,17 @@ settings! {
         /// Append a check value over each whole record.
         enabled_append_prop_crc: bool, "enabledAppendPropCRC", "false", Rule::Flag, Restart;
         /// Hours of the day in which expired files are deleted.
-        delete_when: Arc<str>, "deleteWhen", "04", Rule::Hours, Restart;
+        delete_when: Arc<str>, "deleteWhen", "04", Rule::Hours, Live;
         /// Hours after which a commit log file is expired.
-        file_reserved_time: u32, "fileReservedTime", "72", Rule::Whole(0, 1_000_000), Restart;
+        file_reserved_time: u32, "fileReservedTime", "72", Rule::Whole(0, 1_000_000), Live;
         /// Used disk space beyond which expired files are deleted at any hour, percent.
-        disk_max_used_space_ratio: u32, "diskMaxUsedSpaceRatio", "75", Rule::Whole(10, 95), Restart;
+        disk_max_used_space_ratio: u32, "diskMaxUsedSpaceRatio", "75", Rule::Whole(10, 95), Live;
         /// Used disk space beyond which files are deleted before they expire, percent.
-        disk_space_clean_forcibly_ratio: u32, "diskSpaceCleanForciblyRatio", "85", Rule::Whole(30, 95), Restart;
+        disk_space_clean_forcibly_ratio: u32, "diskSpaceCleanForciblyRatio", "85", Rule::Whole(30, 95), Live;
         /// Used disk space beyond which sends are refused, percent.
-        disk_space_warning_level_ratio: u32, "diskSpaceWarningLevelRatio", "90", Rule::Whole(35, 99), Restart;
+        disk_space_warning_level_ratio: u32, "diskSpaceWarningLevelRatio", "90", Rule::Whole(35, 99), Live;
         /// Delete files before they expire when space is short.
-        clean_file_forcibly_enable: bool, "cleanFileForciblyEnable", "true", Rule::Flag, Restart;
+        clean_file_forcibly_enable: bool, "cleanFileForciblyEnable", "true", Rule::Flag, Live;
         /// Time between two looks for expired files, ms.
         clean_resource_interval: u64, "cleanResourceInterval", "10000", Rule::Whole(100, HUGE), Restart;
         /// Most commit log files deleted in one round.
@@ -312,7 +327,7 @@ settings! {
         /// `PROM` serves metrics over HTTP. A `metricsPromExporterPort` alone does so too.
         metrics_exporter_type: Arc<str>, "metricsExporterType", "DISABLE",
             Rule::OneOf(&["DISABLE", "OTLP_GRPC", "PROM", "LOG", "0", "1", "2", "3"]), Restart;
-        /// Port of `/metrics`, `/livez` and `/readyz`; 0 is none, or 5557 with type `PROM`.
+        /// Port of `/metrics`, `/startupz`, `/livez` and `/readyz`; 0 is none, or 5557 with type `PROM`.
         metrics_prom_exporter_port: u16, "metricsPromExporterPort", "0", Rule::Whole(0, 65_535), Restart;
         /// Address of that port; `bindAddress` when empty.
         metrics_prom_exporter_host: Arc<str>, "metricsPromExporterHost", "", Rule::Address, Restart;

@@ -43,7 +43,10 @@ fn the_files_in_common_use_are_taken() {
                namesrvAddr = 10.29.181.16:9876\nautoCreateTopicEnable = true";
     let config = check(one).expect("valid");
     assert_eq!(config.name_servers, ["10.29.181.16:9876"]);
-    assert_eq!(config.advertised, IpAddr::from([10, 29, 181, 16]));
+    assert_eq!(
+        (&*config.advertised, config.store_ip),
+        ("10.29.181.16", IpAddr::from([10, 29, 181, 16]))
+    );
 
     let old = "mapedFileSizeCommitLog=1048576\nmapedFileSizeConsumeQueue=300000\n\
                maxMessageSize=65536\nbrokerRole=SYNC_MASTER\nflushDiskType=SYNC_FLUSH\n\
@@ -124,6 +127,30 @@ fn a_bind_address_is_also_what_clients_are_told() {
 }
 
 #[test]
+fn a_name_for_clients_leaves_an_address_for_messages() {
+    let config = check("brokerIP1=mq.example.org\nadvertisedPort=30911").expect("valid");
+    assert_eq!(&*config.advertised, "mq.example.org");
+    assert_eq!(config.store_ip, IpAddr::from([10, 0, 0, 7]));
+    assert_eq!(&*config.settings.broker_ip2, "mq.example.org");
+    let config = check("brokerIP1=mq.example.org\nstoreHost=10.1.0.9").expect("valid");
+    assert_eq!(config.store_ip, IpAddr::from([10, 1, 0, 9]));
+    let want = "broker.conf, line 1: storeHost = \"mq\": must be IP address";
+    assert_eq!(errors("storeHost=mq"), [want]);
+}
+
+#[test]
+fn control_is_never_open_to_others_without_a_token() {
+    let port = |text: &str| {
+        let config = check(text).expect("valid");
+        (config.control.map(|control| control.address.port()), config.warnings.len())
+    };
+    assert_eq!(port(""), (None, 0));
+    assert_eq!(port("controlListenPort=10913"), (None, 1));
+    assert_eq!(port("controlListenPort=10913\nbindAddress=127.0.0.1"), (Some(10_913), 0));
+    assert_eq!(port("controlListenPort=10913\ncontrolTokenFile=/t"), (Some(10_913), 0));
+}
+
+#[test]
 fn metrics_are_off_until_asked_for() {
     for (text, port) in [
         ("metricsExporterType=DISABLE", None),
@@ -143,4 +170,38 @@ fn a_live_change_keeps_the_rule() {
     let changed = settings.with(short, " 12 ").expect("keeps the rule");
     assert_eq!(changed.short_polling_time_mills, 12);
     assert!(settings.with(short, "x").is_err());
+}
+
+/// Operators restart brokers for settings that do not change while they run, and for no others.
+/// What a pod derives is no business of theirs.
+#[test]
+fn operators_know_which_settings_change_while_the_broker_runs() {
+    use rmq_operator_api::config::{Class, Component, KEYS as KNOWN};
+    use rmq_pod::{Advertise, BrokerPod, BrokerTemplate, Facts, Place, Shared};
+    let place = Place { ip: Some(IpAddr::from([10, 0, 0, 1])), ..Place::default() };
+    let template = BrokerTemplate::new(Shared::new("demo", "u", 10_911), "broker-a");
+    let pod =
+        BrokerPod { place, template: BrokerTemplate { advertise: Advertise::PodIp, ..template } };
+    let derived = pod.derive(&Facts::default()).expect("nothing is missing");
+    let known = |name: &str| {
+        KNOWN.iter().find(|one| one.component == Component::Broker && one.name == name)
+    };
+    for key in KEYS {
+        for name in key.aliases.iter().chain([&key.name]) {
+            match known(name).map(|one| one.class) {
+                Some(Class::Hot) => assert_eq!(key.change, Change::Live, "{name}"),
+                Some(Class::Restart | Class::Identity) => {
+                    assert_eq!(key.change, Change::Restart, "{name}");
+                }
+                None => assert!(derived.contains_key(*name), "operators do not know {name}"),
+            }
+        }
+    }
+    for one in KNOWN.iter().filter(|one| one.component == Component::Broker) {
+        assert!(
+            key(one.name).is_some() || other(one.name).is_some() || one.class == Class::Identity,
+            "{} is not known here",
+            one.name
+        );
+    }
 }

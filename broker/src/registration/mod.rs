@@ -5,24 +5,26 @@ mod body;
 mod servers;
 
 pub use body::{Announcement, Identity};
-pub use servers::{Due, Servers};
+pub use servers::{Due, Resolved, Servers};
 
 use parking_lot::Mutex;
 use rmq_host::Tasks;
-use rmq_model::DataVersion;
+use rmq_model::{Clock, DataVersion};
 use rmq_net::{ClientConfig, ConnectError, Connection, Connector, Request, RequestError, Service};
 use rmq_remoting::code::{request, response};
 use rmq_remoting::{Command, json};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-/// First wait after a failure; doubles up to [`RETRY_MAX`].
-const RETRY_MIN: Duration = Duration::from_millis(250);
+/// First wait after a failure; doubles up to [`RETRY_MAX`]. Short: when all of a cluster starts at
+/// once, a name server is often only milliseconds late.
+const RETRY_MIN: Duration = Duration::from_millis(10);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for a name to be resolved.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -73,9 +75,25 @@ enum TellError {
     Refused { code: i32, remark: String },
 }
 
+/// How it stands with one name server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Since the latest success; `None` before the first.
+    pub since: Option<Duration>,
+    /// Why the latest attempt failed; `None` when it did not.
+    pub error: Option<String>,
+}
+
 /// Keeps the broker registered.
 pub struct Registrar {
-    names: Vec<String>,
+    clock: Arc<dyn Clock>,
+    names: Mutex<Vec<String>>,
+    /// Rung when the names are others.
+    renamed: Notify,
+    /// By name server, with the time of the latest success.
+    told: Mutex<BTreeMap<SocketAddr, Told>>,
+    /// Some name server has known the broker since its start.
+    known: AtomicBool,
     servers: Mutex<Servers>,
     connector: Connector,
     links: Mutex<HashMap<SocketAddr, Arc<Connection>>>,
@@ -89,7 +107,7 @@ pub struct Registrar {
 
 impl std::fmt::Debug for Registrar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Registrar").field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("Registrar").field("names", &self.names()).finish_non_exhaustive()
     }
 }
 
@@ -118,9 +136,13 @@ impl Service for FromNameServer {
 
 impl Registrar {
     /// For the name servers `names`, each `host:port`.
-    pub fn new(names: Vec<String>) -> Self {
+    pub fn new(names: Vec<String>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            names,
+            clock,
+            names: Mutex::new(names),
+            renamed: Notify::new(),
+            told: Mutex::default(),
+            known: AtomicBool::new(false),
             servers: Mutex::default(),
             connector: Connector::new(ClientConfig::default()),
             links: Mutex::default(),
@@ -158,6 +180,49 @@ impl Registrar {
         self.links.lock().values().filter(|conn| !conn.is_closed()).count()
     }
 
+    /// The name servers to be known to, `host:port`.
+    pub fn names(&self) -> Vec<String> {
+        self.names.lock().clone()
+    }
+
+    /// From now on these are the name servers: new ones are told at once, others are forgotten.
+    pub fn set_names(&self, names: Vec<String>) {
+        let mut known = self.names.lock();
+        if *known != names {
+            tracing::info!(?names, "name servers are others");
+            *known = names;
+            self.renamed.notify_one();
+        }
+    }
+
+    /// Whether some name server has known the broker since its start. Always, if there is none to
+    /// be known to.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed) || self.names.lock().is_empty()
+    }
+
+    /// How it stands with each name server.
+    pub fn told(&self) -> Vec<(SocketAddr, Told)> {
+        let now = self.clock.monotonic();
+        let ago = |told: &Told| {
+            let since = told.since.map(|at| now.saturating_sub(at));
+            Told { since, error: told.error.clone() }
+        };
+        self.told.lock().iter().map(|(address, told)| (*address, ago(told))).collect()
+    }
+
+    fn note(&self, address: SocketAddr, result: Result<(), String>) {
+        let mut all = self.told.lock();
+        let told = all.entry(address).or_default();
+        match result {
+            Ok(()) => {
+                *told = Told { since: Some(self.clock.monotonic()), error: None };
+                self.known.store(true, Ordering::Relaxed);
+            }
+            Err(error) => told.error = Some(error),
+        }
+    }
+
     /// Begins to register.
     pub fn start(
         self: &Arc<Self>,
@@ -168,9 +233,8 @@ impl Registrar {
     ) {
         // Set once by the start of the broker.
         self.who.set((identity, tables)).ok();
-        if self.names.is_empty() {
+        if self.names.lock().is_empty() {
             tracing::warn!("no name servers are configured: clients cannot find this broker");
-            return;
         }
         let registrar = Arc::clone(self);
         let links = tasks.clone();
@@ -187,7 +251,7 @@ impl Registrar {
         loop {
             let mut addresses = BTreeSet::new();
             let mut unresolved = false;
-            for name in &self.names {
+            for name in &self.names() {
                 match resolve(name).await {
                     Ok(found) => {
                         complained.remove(name);
@@ -201,7 +265,12 @@ impl Registrar {
                     }
                 }
             }
-            for address in self.servers.lock().resolved(&addresses) {
+            let Resolved { fresh, gone } = self.servers.lock().resolved(&addresses);
+            if gone {
+                // Who tells a name server that is none any more finds out.
+                self.next_turn();
+            }
+            for address in fresh {
                 let registrar = Arc::clone(&self);
                 tasks.spawn("name server", move |stop| async move {
                     registrar.keep_told(address, timing, stop).await;
@@ -213,6 +282,7 @@ impl Registrar {
                 () = stop.cancelled() => return,
                 () = self.stopped.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
+                () = self.renamed.notified() => {}
             }
             if !unresolved {
                 wait = RETRY_MIN;
@@ -230,6 +300,8 @@ impl Registrar {
         let mut turn = self.turn.subscribe();
         let mut retry = RETRY_MIN;
         let mut well = false;
+        // Changes in between do not put this off.
+        let mut renew_at = Duration::ZERO;
         loop {
             turn.mark_unchanged();
             if self.link(address).is_none() {
@@ -243,18 +315,25 @@ impl Registrar {
             };
             let wait = match told {
                 Ok(()) => {
+                    if due != Due::Nothing {
+                        self.note(address, Ok(()));
+                    }
+                    if due == Due::All {
+                        renew_at = self.clock.monotonic().saturating_add(timing.period);
+                    }
                     if !well {
                         tracing::info!(%address, "registered at name server");
                     }
                     well = true;
                     retry = RETRY_MIN;
-                    timing.period
+                    renew_at.saturating_sub(self.clock.monotonic())
                 }
                 Err(error) => {
+                    let error = format!("{:#}", anyhow::Error::from(error));
                     if well || retry == RETRY_MIN {
-                        let error = anyhow::Error::from(error);
-                        tracing::warn!(%address, error = format!("{error:#}"), "not registered");
+                        tracing::warn!(%address, error, "not registered");
                     }
+                    self.note(address, Err(error));
                     well = false;
                     self.servers.lock().lost(address);
                     retry = (retry * 2).min(RETRY_MAX);
@@ -264,11 +343,15 @@ impl Registrar {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.stopped.cancelled() => return,
-                () = tokio::time::sleep(wait) => self.period_over(address, timing).await,
+                () = tokio::time::sleep(wait) => {
+                    self.period_over(address, timing).await;
+                    renew_at = self.clock.monotonic().saturating_add(timing.period);
+                }
                 // Failures are retried in their own time, whatever changes meanwhile.
                 _ = turn.changed(), if well => {}
             }
         }
+        self.told.lock().remove(&address);
         if let Some(link) = self.links.lock().remove(&address) {
             link.close();
         }
@@ -326,6 +409,7 @@ impl Registrar {
             let query = identity.query_version(version);
             let answer = conn.request(query, timing.timeout).await;
             if answer.is_ok_and(|answer| answer.ext.get("changed") == Some("false")) {
+                self.note(address, Ok(()));
                 return;
             }
         }

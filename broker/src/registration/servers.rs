@@ -34,6 +34,15 @@ impl Due {
     }
 }
 
+/// What taking over a list of addresses changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// New ones.
+    pub fresh: Vec<SocketAddr>,
+    /// Some are name servers no more.
+    pub gone: bool,
+}
+
 /// The name servers by address and what is due to each.
 #[derive(Debug, Default)]
 pub struct Servers {
@@ -42,19 +51,21 @@ pub struct Servers {
 
 impl Servers {
     /// Takes over the addresses that the configured names stand for now: new ones are due
-    /// everything, gone ones are forgotten. Gives the new ones.
+    /// everything, gone ones are forgotten.
     ///
     /// An empty list changes nothing: a resolver that is down is no reason to forget anybody.
-    pub fn resolved(&mut self, now: &BTreeSet<SocketAddr>) -> Vec<SocketAddr> {
+    pub fn resolved(&mut self, now: &BTreeSet<SocketAddr>) -> Resolved {
         if now.is_empty() {
-            return Vec::new();
+            return Resolved::default();
         }
+        let before = self.due.len();
         self.due.retain(|address, _| now.contains(address));
+        let gone = self.due.len() < before;
         let fresh: Vec<_> = now.iter().filter(|a| !self.due.contains_key(a)).copied().collect();
         for address in &fresh {
             self.due.insert(*address, Due::All);
         }
-        fresh
+        Resolved { fresh, gone }
     }
 
     /// Topics were made or changed.
@@ -99,7 +110,7 @@ mod tests {
     #[test]
     fn new_servers_are_told_everything_and_then_only_changes() {
         let mut servers = Servers::default();
-        assert_eq!(servers.resolved(&BTreeSet::from([at(1)])), [at(1)]);
+        assert_eq!(servers.resolved(&BTreeSet::from([at(1)])).fresh, [at(1)]);
         servers.changed(&names(&["T"]));
         assert_eq!(servers.take(at(1)), Some(Due::All));
         assert_eq!(servers.take(at(1)), Some(Due::Nothing));
@@ -116,10 +127,11 @@ mod tests {
         let mut servers = Servers::default();
         servers.resolved(&BTreeSet::from([at(1), at(2)]));
         servers.take(at(1));
-        assert_eq!(servers.resolved(&BTreeSet::from([at(1), at(3)])), [at(3)]);
+        let want = Resolved { fresh: vec![at(3)], gone: true };
+        assert_eq!(servers.resolved(&BTreeSet::from([at(1), at(3)])), want);
         assert_eq!(servers.take(at(2)), None);
         assert_eq!(servers.take(at(1)), Some(Due::Nothing));
-        assert!(servers.resolved(&BTreeSet::new()).is_empty());
+        assert_eq!(servers.resolved(&BTreeSet::new()), Resolved::default());
         assert_eq!(servers.take(at(3)), Some(Due::All));
     }
 

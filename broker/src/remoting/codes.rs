@@ -63,6 +63,7 @@ fn send(error: &SendError) -> i32 {
         SendError::Batch(_) => response::MESSAGE_ILLEGAL,
         SendError::Store(error) => put(error),
         SendError::Busy => response::SYSTEM_BUSY,
+        SendError::Stopping => response::SERVICE_NOT_AVAILABLE,
         SendError::Topic { .. } | SendError::DelayLevel { .. } => response::SYSTEM_ERROR,
     }
 }
@@ -266,6 +267,7 @@ mod tests {
             (SendError::DeadLetterTopic(TopicError::Name(name())), 29),
             (SendError::DelayLevel { text: text() }, 1),
             (SendError::Busy, 2),
+            (SendError::Stopping, 14),
         ] {
             assert_eq!(Refusal::from(error).code, code);
         }

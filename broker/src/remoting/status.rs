@@ -51,6 +51,8 @@ fn runtime_table(broker: &Broker) -> BTreeMap<String, String> {
         let rates = broker.traffic.rates();
         put("putTps", rates.put_tps(now).to_string());
         put("getTransferredTps", rates.transferred_tps(now).to_string());
+        // The spelling of releases before 5.0, whose tools look for nothing else.
+        put("getTransferedTps", rates.transferred_tps(now).to_string());
         put("getFoundTps", rates.found_tps(now).to_string());
         put("getMissTps", rates.missed_tps(now).to_string());
         put("getTotalTps", rates.read_tps(now).to_string());

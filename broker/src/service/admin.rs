@@ -5,10 +5,12 @@ use crate::service::Broker;
 use rmq_delivery::delay::Levels;
 use rmq_delivery::groups::GroupError;
 use rmq_delivery::topics::{BuiltIn, TopicChange, TopicError, TopicRequest};
+use rmq_host::properties;
 use rmq_model::group::SubscriptionGroupConfig;
 use rmq_model::name::{self, DLQ_PREFIX, RETRY_PREFIX};
 use rmq_model::topic::TopicConfig;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Why a topic is not made, changed or deleted.
@@ -75,6 +77,12 @@ pub(super) fn built_in(settings: &Settings, levels: &Levels) -> BuiltIn {
         delay_levels: levels.count(),
         ..BuiltIn::new(&settings.broker_cluster_name, &settings.broker_name)
     }
+}
+
+/// Sets keys in a properties file and leaves everything else in it as it is.
+fn rewrite(path: &Path, changes: &[(&str, &str)]) -> io::Result<()> {
+    let new = properties::edit(&std::fs::read(path)?, changes).map_err(io::Error::other)?;
+    rmq_host::durable::replace(path, new.as_bytes())
 }
 
 fn refuse_inner_batches(request: &TopicRequest<'_>) -> Result<(), AdminTopicError> {
@@ -245,6 +253,7 @@ impl Broker {
     /// # Errors
     /// [`SettingChangeError`] of the first that cannot be changed.
     pub fn change_settings(&self, changes: &[(&str, &str)]) -> Result<(), SettingChangeError> {
+        let _others_wait = self.changing.lock();
         let before = self.settings.load_full();
         let mut settings = Settings::clone(&before);
         let mut written = Vec::new();
@@ -260,14 +269,13 @@ impl Broker {
             written.push((key.name, value.trim()));
         }
         if let Some(file) = &self.config.file {
-            config::rewrite_file(file, &written)?;
+            rewrite(file, &written)?;
         }
         tracing::info!(changes = ?written, "settings changed");
-        let permission_changed = settings.broker_permission != before.broker_permission;
-        self.set_settings(settings);
-        if permission_changed {
-            self.outside().all_topics_changed();
+        if settings.broker_permission != before.broker_permission {
+            self.permission_is("changed by an administrator", true);
         }
+        self.put_in_force(settings);
         Ok(())
     }
 }

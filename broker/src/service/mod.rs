@@ -3,8 +3,10 @@
 pub mod admin;
 pub mod clients;
 pub mod delay;
+pub mod drain;
 pub mod groups;
 pub mod inspect;
+pub mod live;
 pub mod offsets;
 pub mod pull;
 pub mod reply;
@@ -32,8 +34,9 @@ use rmq_store::Store;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tables::{LoadError, RequestModes, StoredDelays, StoredGroups, StoredOffsets, StoredTopics};
 use topics::TopicTable;
 use traffic::Traffic;
@@ -69,13 +72,38 @@ pub struct Peer {
     pub version: ProtocolVersion,
 }
 
+/// How far a broker is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// It serves everything.
+    Serving = 0,
+    /// It sends producers elsewhere.
+    Draining = 1,
+    /// It finishes what is under way.
+    Stopping = 2,
+}
+
+/// Since when the broker permits what it permits, and why.
+#[derive(Clone, Debug)]
+struct PermissionState {
+    reason: String,
+    since: Duration,
+    /// It is not the configured one: it lasts until the next start.
+    overridden: bool,
+}
+
 /// A broker without its sockets.
 pub struct Broker {
     /// As it was started.
     pub config: Config,
     settings: ArcSwap<Settings>,
     settings_version: Mutex<DataVersion>,
-    stopping: AtomicBool,
+    /// Held by whoever reads the settings in order to change them.
+    changing: Mutex<()>,
+    permission: Mutex<PermissionState>,
+    phase: AtomicU8,
+    drained: Mutex<Option<drain::Empty>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The messages.
     pub store: Store,
@@ -175,7 +203,14 @@ impl Broker {
         Self {
             settings: ArcSwap::from_pointee(settings.clone()),
             settings_version: Mutex::new(DataVersion::default().next(0, now)),
-            stopping: AtomicBool::new(false),
+            changing: Mutex::default(),
+            permission: Mutex::new(PermissionState {
+                reason: String::new(),
+                since: clock.monotonic(),
+                overridden: false,
+            }),
+            phase: AtomicU8::new(Phase::Serving as u8),
+            drained: Mutex::default(),
             topics: TopicTable::new(topics, TableFile::new(config.table_path("topics.json"))),
             groups: GroupTable::new(
                 groups,
@@ -192,7 +227,7 @@ impl Broker {
             modes_file: TableFile::new(config.table_path("messageRequestMode.json")),
             traffic: Traffic::new(settings, now),
             match_all: Arc::new(Matcher::All),
-            ids: UniqueIds::new(config.advertised, std::process::id(), salt),
+            ids: UniqueIds::new(config.store_ip, std::process::id(), salt),
             turn: AtomicU32::new(salt),
             store_host: OnceLock::new(),
             outside: OnceLock::new(),
@@ -221,13 +256,6 @@ impl Broker {
         self.settings.load()
     }
 
-    /// Replaces the settings.
-    pub(crate) fn set_settings(&self, settings: Settings) {
-        self.settings.store(Arc::new(settings));
-        let mut version = self.settings_version.lock();
-        *version = version.next(0, self.clock.now());
-    }
-
     /// Grows with every change of the settings.
     pub fn settings_version(&self) -> DataVersion {
         *self.settings_version.lock()
@@ -252,13 +280,27 @@ impl Broker {
         self.clock.now()
     }
 
-    /// From now on no pull is parked.
+    /// From now on sends are answered with a code that clients repeat elsewhere.
+    pub fn begin_drain(&self) {
+        self.phase.store(Phase::Draining as u8, Ordering::SeqCst);
+    }
+
+    /// From now on no pull is parked either.
     pub fn begin_stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.phase.store(Phase::Stopping as u8, Ordering::SeqCst);
+    }
+
+    /// How far the broker is on its way out.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Stopping,
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+        self.phase() == Phase::Stopping
     }
 
     /// When the broker was started.
@@ -268,7 +310,7 @@ impl Broker {
 
     /// Address in records and message ids.
     pub fn store_host(&self) -> SocketAddr {
-        let unknown = || SocketAddr::new(self.config.advertised, self.config.settings.listen_port);
+        let unknown = || SocketAddr::new(self.config.store_ip, self.config.settings.listen_port);
         self.store_host.get().copied().unwrap_or_else(unknown)
     }
 

@@ -1,7 +1,7 @@
 //! Sending: check, choose topic and queue, encode. What comes out is ready for the log.
 
 use crate::service::traffic::{Arrived, MessageKind};
-use crate::service::{Broker, Peer};
+use crate::service::{Broker, Peer, Phase};
 use bytes::Bytes;
 use rmq_delivery::delay;
 use rmq_delivery::retry::DLQ_QUEUES;
@@ -96,6 +96,9 @@ pub enum SendError {
     /// Too much waits for the log.
     #[error("[OVERLOAD]system busy, start flow control for a while")]
     Busy,
+    /// The broker was asked to stop. Try another one at once.
+    #[error("the broker is about to stop")]
+    Stopping,
 }
 
 impl Broker {
@@ -104,6 +107,9 @@ impl Broker {
     /// # Errors
     /// [`SendError`] of the first rule that is broken.
     pub fn accept(&self, now: Millis, peer: &Peer, send: &Send<'_>) -> Result<Accepted, SendError> {
+        if self.phase() != Phase::Serving {
+            return Err(SendError::Stopping);
+        }
         let settings = self.settings();
         let facts = SendFacts {
             slave: false,

@@ -2,6 +2,8 @@
 //! 28, and the metrics.
 
 use crate::config::{Settings, labels};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use rmq_delivery::stats::{Count, Rates, Stats};
 use rmq_host::metrics::{Counter, Describe, Family, Histogram, Registry};
@@ -10,7 +12,7 @@ use rmq_model::name::{is_dlq_topic, is_retry_topic, is_system_group, is_system_t
 use rmq_remoting::code::request;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 const SIZE_BOUNDS: &[f64] = &[1_024.0, 4_096.0, 524_288.0, 1_048_576.0, 2_097_152.0, 4_194_304.0];
@@ -107,6 +109,8 @@ pub struct Traffic {
     groups_made: Family<Histogram>,
     put_failures: AtomicU64,
     put_bytes: AtomicU64,
+    /// When the latest message of a client was stored; 0 before the first.
+    last_put: AtomicI64,
     put_latency: Mutex<Latencies>,
 }
 
@@ -274,6 +278,7 @@ impl Traffic {
             handles: Mutex::default(),
             put_failures: AtomicU64::new(0),
             put_bytes: AtomicU64::new(0),
+            last_put: AtomicI64::new(0),
             put_latency: Mutex::default(),
             registry,
         }
@@ -292,6 +297,7 @@ impl Traffic {
                 self.put_bytes.fetch_add(arrived.bytes, Ordering::Relaxed);
             }
         }
+        self.last_put.store(now, Ordering::Relaxed);
         self.rates.lock().put(messages);
         let mut handles = self.handles.lock();
         for arrived in all {
@@ -454,6 +460,11 @@ impl Traffic {
         self.put_bytes.load(Ordering::Relaxed)
     }
 
+    /// When the latest message of a client was stored.
+    pub fn last_put(&self) -> Option<Millis> {
+        Some(self.last_put.load(Ordering::Relaxed)).filter(|at| *at != 0)
+    }
+
     /// How long sends took since the broker started.
     pub fn put_latency(&self) -> Latencies {
         self.put_latency.lock().clone()
@@ -473,14 +484,30 @@ pub fn flag(on: bool) -> &'static str {
     if on { "true" } else { "false" }
 }
 
-/// Number of the day. Days begin at midnight UTC, which is what servers are set to.
+/// Number of the day. Days begin at midnight of the zone that the machine, or `TZ`, says.
 fn day_of(now: Millis) -> i64 {
-    now.div_euclid(86_400_000)
+    day_in(now, &TimeZone::system())
+}
+
+fn day_in(now: Millis, zone: &TimeZone) -> i64 {
+    let time = Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH);
+    let ahead = i64::from(zone.to_offset(time).seconds());
+    now.saturating_add(ahead.saturating_mul(1_000)).div_euclid(86_400_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_begin_at_local_midnight() {
+        const HOUR: Millis = 3_600_000;
+        let east = TimeZone::fixed(jiff::tz::offset(2));
+        for (hour, utc, local) in [(0, 0, 0), (21, 0, 0), (22, 0, 1), (24, 1, 1), (-1, -1, 0)] {
+            assert_eq!(day_in(hour * HOUR, &TimeZone::UTC), utc, "{hour}");
+            assert_eq!(day_in(hour * HOUR, &east), local, "{hour}");
+        }
+    }
 
     #[test]
     fn latencies_are_counted_in_classes_and_percentiles() {

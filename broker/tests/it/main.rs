@@ -3,6 +3,7 @@
 
 mod clients;
 mod consume;
+mod control;
 mod delay;
 mod inspect;
 mod produce;

@@ -138,6 +138,11 @@ impl Groups {
         Self { auto_create, snapshot, state_version: 0 }
     }
 
+    /// `autoCreateSubscriptionGroup` was changed.
+    pub fn set_auto_create(&mut self, auto_create: bool) {
+        self.auto_create = auto_create;
+    }
+
     /// For readers; taken anew after every change.
     pub fn snapshot(&self) -> Arc<GroupSnapshot> {
         Arc::clone(&self.snapshot)

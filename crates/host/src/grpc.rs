@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// Connections at a time: operators, replicas and people with a tool.
@@ -81,6 +82,24 @@ pub fn accepted(listener: TcpListener) -> impl Stream<Item = io::Result<Accepted
             }
         }
     })
+}
+
+/// Runs a server that ends when `stop` is cancelled; calls under way then have a second to end.
+///
+/// # Errors
+/// When serving fails for good.
+pub async fn until_stopped(
+    serve: impl Future<Output = Result<(), rmq_control::tonic::transport::Error>>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    tokio::select! {
+        served = serve => Ok(served?),
+        () = late => Ok(()),
+    }
 }
 
 /// A connection that holds a place.

@@ -29,8 +29,8 @@ pub struct StoreIdentity {
 /// How a store is the pod's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Belongs {
-    /// Nothing differs.
-    Same,
+    /// Nothing differs from this.
+    Same(StoreIdentity),
     /// All but the UID of the cluster resource, which was deleted and made anew while its volumes
     /// were kept: what the file should say from now on.
     Recreated(StoreIdentity),
@@ -121,7 +121,7 @@ impl StoreIdentity {
         if self.cluster_uid != own.cluster_uid {
             return Ok(Belongs::Recreated(own));
         }
-        Ok(Belongs::Same)
+        Ok(Belongs::Same(own))
     }
 }
 
@@ -145,7 +145,8 @@ mod tests {
     fn only_its_own_pod_may_have_a_store() {
         let identity = StoreIdentity::new(&pod("demo", "u-1", "broker-a", 0), "s-1".into());
         assert_eq!(StoreIdentity::parse(identity.to_json().as_bytes()), Ok(identity.clone()));
-        assert_eq!(identity.check(&pod("demo", "u-1", "broker-a", 0)), Ok(Belongs::Same));
+        let same = identity.check(&pod("demo", "u-1", "broker-a", 0));
+        assert_eq!(same, Ok(Belongs::Same(identity.clone())));
         for (other, what) in [
             (pod("test", "u-1", "broker-a", 0), "cluster"),
             (pod("demo", "u-1", "broker-b", 0), "broker"),

@@ -14,7 +14,7 @@ use crate::routes::{ConnId, Effects, Limits, MinIdNotice, Routes, Sizes};
 use crate::work::Work;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
-use rmq_host::http::Health;
+use rmq_host::http::{Health, Readiness};
 use rmq_model::Clock;
 use rmq_net::{Connection, Reply, Request, Service};
 use rmq_remoting::code::{request, response};
@@ -39,12 +39,23 @@ pub(crate) struct NameServer {
     registered: Mutex<HashMap<ConnId, Weak<Connection>>>,
     work: mpsc::Sender<Work>,
     notices: mpsc::Sender<MinIdNotice>,
+    /// What has to come about before clients should ask here.
+    readiness: Readiness,
 }
 
 impl std::fmt::Debug for NameServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NameServer").field("sizes", &self.sizes()).finish_non_exhaustive()
     }
+}
+
+/// An address of a broker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Known {
+    pub(crate) cluster: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) id: i64,
+    pub(crate) addr: Arc<str>,
 }
 
 /// What becomes of a request.
@@ -121,6 +132,7 @@ impl NameServer {
             registered: Mutex::default(),
             work,
             notices,
+            readiness: Readiness::default(),
         }
     }
 
@@ -132,6 +144,30 @@ impl NameServer {
     /// Encoded routes.
     pub(crate) fn cache(&self) -> &RouteCache {
         &self.cache
+    }
+
+    /// What has to come about before clients should ask here.
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Since the start.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.clock.monotonic().saturating_sub(self.started)
+    }
+
+    /// Cluster, name, id and address of every broker, in this order.
+    pub(crate) fn known_brokers(&self) -> Vec<Known> {
+        let brokers = self.tables.read().brokers();
+        let mut all = Vec::new();
+        for (name, view) in brokers {
+            for (id, addr) in view.addrs {
+                let (cluster, name) = (Arc::clone(&view.cluster), Arc::clone(&name));
+                all.push(Known { cluster, name, id, addr });
+            }
+        }
+        all.sort();
+        all
     }
 
     /// Sizes of the tables.
@@ -290,6 +326,8 @@ impl Service for NameServer {
 impl Health for NameServer {
     fn conditions(&self) -> Vec<(&'static str, Option<String>)> {
         let left = self.waits().map(|left| format!("waits {left:?} before it gives out routes"));
-        vec![("routes", left)]
+        let mut all = self.readiness.conditions();
+        all.push(("routes", left));
+        all
     }
 }

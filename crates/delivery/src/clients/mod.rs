@@ -160,6 +160,11 @@ impl Clients {
         Self { limits, swept: None, consumers, producers }
     }
 
+    /// `channelExpiredTimeout` was changed.
+    pub fn set_expire_ms(&mut self, expire_ms: Millis) {
+        self.limits.expire_ms = expire_ms;
+    }
+
     /// Registers or refreshes a producer.
     ///
     /// # Errors

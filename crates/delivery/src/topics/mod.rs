@@ -239,6 +239,19 @@ impl Topics {
         self.snapshot.table.keys().filter(|topic| self.is_system(topic))
     }
 
+    /// `defaultTopicQueueNums` was changed: the template of new topics has that many queues.
+    /// `None` when that changes nothing.
+    pub fn set_default_queues(&mut self, now: Millis, queues: u32) -> Option<TopicChange> {
+        let queues = queues.min(TOPIC_QUEUES_MAX);
+        let template = self.get(AUTO_CREATE_TOPIC)?;
+        let wanted = TopicConfig {
+            read_queue_nums: queues,
+            write_queue_nums: queues,
+            ..TopicConfig::clone(template)
+        };
+        (**template != wanted).then(|| self.put(now, wanted))
+    }
+
     /// From now on changes carry this epoch.
     pub fn set_state_version(&mut self, state_version: i64) {
         self.state_version = state_version;
