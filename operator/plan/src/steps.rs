@@ -218,7 +218,8 @@ pub enum PermissionReason {
 }
 
 impl PermissionReason {
-    /// What the broker is given to keep.
+    /// What the broker is given to keep. Never changed: a later operator must know what an earlier
+    /// one has done.
     pub fn text(self) -> &'static str {
         match self {
             Self::Restart => "operator: before a restart",
@@ -350,4 +351,6 @@ reasons! {
     DiskPressure: true,
     /// The spec cannot be acted upon.
     InvalidSpec: true,
+    /// Groups with slaves are not started.
+    ReplicationNotAvailable: true,
 }

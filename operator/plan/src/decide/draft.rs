@@ -29,6 +29,8 @@ pub(crate) struct Draft {
     pub(crate) storage: Option<StorageState>,
     /// Of groups that are not simply active.
     pub(crate) phases: BTreeMap<String, GroupPhase>,
+    /// What would be done next if the cluster were not paused.
+    pub(crate) withheld: Option<String>,
     requeue_ms: Option<u64>,
 }
 
@@ -96,6 +98,12 @@ impl Draft {
             | Step::ClearAnnotation { .. }
             | Step::DeletePod { .. } => false,
         })
+    }
+
+    /// The same without doing anything: what is known of groups stays, and what would come first.
+    pub(crate) fn withhold(self) -> Self {
+        let first = self.steps.first().or(self.last.as_ref()).map(ToString::to_string);
+        Self { phases: self.phases, held: self.held, withheld: first, ..Self::default() }
     }
 
     /// Something is under way.

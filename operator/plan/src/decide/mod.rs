@@ -22,6 +22,7 @@ pub use rollout::{QUIET_MS, ROUTES_MS};
 use crate::build::build;
 use crate::context::Context;
 use crate::intent::Intent;
+use crate::object::Object;
 use crate::observed::Observed;
 use crate::status;
 use crate::steps::{Event, Step};
@@ -72,20 +73,25 @@ pub fn plan(cluster: &Cluster, observed: &Observed, context: &Context) -> Decisi
     if let Some(taken) = apply::taken(&world, &objects) {
         return status::invalid(cluster, observed, "NameTaken", &taken);
     }
-    if !cluster.is_paused() {
-        apply::apply(&world, objects, &mut draft);
-        storage::grow(&world, &mut draft);
-        config::reload(&world, &mut draft);
-        labels::roles(&world, &mut draft);
-        labels::clear(&world, &mut draft);
-        hibernate::hibernate(&world, &mut draft);
-        name_servers::shrink(&world, &mut draft);
-        replicas::shrink(&world, &mut draft);
-        drain::drain(&world, &mut draft);
-        rollout::rollout(&world, &mut draft);
-        join::join(&world, &mut draft);
+    decide(&world, objects, &mut draft);
+    if cluster.is_paused() {
+        draft = draft.withhold();
     }
     status::report(&world, draft)
+}
+
+fn decide(world: &World<'_>, objects: Vec<Object>, draft: &mut Draft) {
+    apply::apply(world, objects, draft);
+    storage::grow(world, draft);
+    config::reload(world, draft);
+    labels::roles(world, draft);
+    labels::clear(world, draft);
+    hibernate::hibernate(world, draft);
+    name_servers::shrink(world, draft);
+    replicas::shrink(world, draft);
+    drain::drain(world, draft);
+    rollout::rollout(world, draft);
+    join::join(world, draft);
 }
 
 /// Pods of brokers whose `DrainStatus` is worth asking for: masters of groups that the manifest no

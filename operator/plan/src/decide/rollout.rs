@@ -302,7 +302,7 @@ fn master(
     why: Why,
 ) -> Verdict {
     // With one group there is nowhere else to send: to stop writes early would only add to the gap.
-    if world.active().count() == 1 {
+    if world.active().filter(|group| 0 < group.stage.replicas).count() == 1 {
         return Verdict::Act(delete(pod, why));
     }
     if !world.another_is_writable(&group.stage.name) {

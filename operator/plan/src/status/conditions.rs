@@ -129,6 +129,9 @@ fn ready(world: &World<'_>, draft: &Draft, missing: Option<&String>, available: 
     if !available.holds {
         return available.clone();
     }
+    if let Some(step) = &draft.withheld {
+        return fact(false, "Paused", format!("waiting for the pause to end: {step}"));
+    }
     if let Progress::Stuck(why) = &draft.rollout {
         return fact(false, "RolloutStuck", why.clone());
     }

@@ -52,7 +52,9 @@ fn of(kind: &str, is: (&str, &str), was: Option<(&str, &str)>) -> Option<Reason>
         (kinds::STORAGE_RESIZE, ("False", _)) => Some(Reason::StorageResizeNotSupported),
         (kinds::DISK_PRESSURE, ("True", _)) => Some(Reason::DiskPressure),
         (kinds::REPLICATION_HEALTHY, ("False", "OutOfSync")) => Some(Reason::ReplicaOutOfSync),
-        (kinds::READY, ("False", "ReplicationNotAvailable")) => Some(Reason::InvalidSpec),
+        (kinds::READY, ("False", "ReplicationNotAvailable")) => {
+            Some(Reason::ReplicationNotAvailable)
+        }
         (_, _) => None,
     }
 }

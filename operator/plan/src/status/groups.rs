@@ -26,8 +26,6 @@ pub(super) fn report(group: &Group<'_>, draft: &Draft, before: &ClusterStatus) -
     let known = before.groups.iter().find(|one| one.name == *name);
     let master = group.master();
     let phase = draft.phases.get(name).copied();
-    // While paused nothing is decided; what was reported last stands.
-    let phase = phase.or(known.map(|one| one.phase).filter(|_| group.stage.leaving));
     Report {
         name: name.clone(),
         phase: phase.unwrap_or(GroupPhase::Active),

@@ -11,7 +11,7 @@ fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("SIM_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("SIM_SEEDS").unwrap_or(6)).collect(),
+        None => (0..number("SIM_SEEDS").unwrap_or(4)).collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The operator's decisions, on clusters in memory.
 
+mod addressing;
 mod chaos;
 mod config;
 mod gates;

@@ -223,6 +223,7 @@ fn nothing_is_touched_while_paused() {
         let decision = sim.round();
         assert_eq!(decision.steps, []);
         assert!(holds(&decision, "Paused"));
+        assert_eq!(reason(&decision, "Ready"), "Paused", "it is not as the manifest says");
     }
     assert_eq!(sim.log.len(), from);
     sim.cluster.metadata.annotations = None;

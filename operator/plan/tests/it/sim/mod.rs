@@ -146,7 +146,7 @@ impl Sim {
             self.act(step);
         }
         self.cluster.status = Some(decision.status.clone());
-        self.pass(decision.requeue_ms.min(5_000));
+        self.pass(decision.requeue_ms.clamp(5_000, 10_000));
         decision
     }
 
@@ -163,7 +163,7 @@ impl Sim {
         what: &str,
         mut done: impl FnMut(&Decision) -> bool,
     ) -> Decision {
-        for _ in 0..4_320 {
+        for _ in 0..2_160 {
             let decision = self.round();
             if done(&decision) {
                 return decision;
