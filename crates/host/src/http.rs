@@ -1,4 +1,4 @@
-//! The HTTP endpoint: `/startupz`, `/livez`, `/readyz` and `/metrics`.
+//! The HTTP endpoint: `/startupz`, `/livez` (also called `/healthz`), `/readyz` and `/metrics`.
 
 use axum::Router;
 use axum::http::{StatusCode, Uri, header};
@@ -112,8 +112,10 @@ impl HttpServer {
         })?;
         let places = Arc::new(Semaphore::new(config.connections_max));
         let (start, live) = (Arc::clone(&health), Arc::clone(&health));
+        let healthy = Arc::clone(&health);
         let router = Router::new()
             .route("/startupz", get(async move || state(start.starting().as_slice())))
+            .route("/healthz", get(async move || state(&healthy.dead())))
             .route("/livez", get(async move || state(&live.dead())))
             .route("/readyz", get(async move |uri: Uri| ready(&*health, &uri)))
             .route("/metrics", get(async move || text(metrics())));
@@ -307,6 +309,7 @@ mod tests {
             ready.block("role", "undecided");
             let (address, tasks) = endpoint(HttpConfig::at(local()), &ready).await;
             assert_eq!(ask(address, "/livez").await, (200, "ok\n".to_owned()));
+            assert_eq!(ask(address, "/healthz").await, (200, "ok\n".to_owned()));
             let reasons = "role: undecided\nstore: recovering\n".to_owned();
             assert_eq!(ask(address, "/readyz").await, (503, reasons));
             ready.clear("store");

@@ -88,13 +88,25 @@ impl Admin {
     ) -> Result<BTreeMap<String, SubscriptionGroupConfig>, CallError> {
         let mut groups = BTreeMap::new();
         for (_, addr) in self.cluster_info().await?.masters(cluster)? {
-            let command = Command::request(code::request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG);
-            let value = self.client.ask_json(&addr, command).await?;
-            for (name, config) in view::object(&value, "subscriptionGroupTable") {
-                groups.entry(name.clone()).or_insert_with(|| group_config(name, config));
+            for (name, config) in self.group_configs(&addr).await? {
+                groups.entry(name).or_insert(config);
             }
         }
         Ok(groups)
+    }
+
+    /// Configurations of all groups on the broker at `addr`, by name, the system's included.
+    ///
+    /// # Errors
+    /// As [`crate::Client::ask`].
+    pub async fn group_configs(
+        &self,
+        addr: &str,
+    ) -> Result<BTreeMap<String, SubscriptionGroupConfig>, CallError> {
+        let command = Command::request(code::request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG);
+        let value = self.client.ask_json(addr, command).await?;
+        let groups = view::object(&value, "subscriptionGroupTable");
+        Ok(groups.map(|(name, config)| (name.clone(), group_config(name, config))).collect())
     }
 
     /// Configuration of `group` on the broker at `addr`; `None` if it is not there.
@@ -106,10 +118,7 @@ impl Admin {
         addr: &str,
         group: &str,
     ) -> Result<Option<SubscriptionGroupConfig>, CallError> {
-        let command = Command::request(code::request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG);
-        let value = self.client.ask_json(addr, command).await?;
-        let found = view::object(&value, "subscriptionGroupTable").find(|(name, _)| *name == group);
-        Ok(found.map(|(name, config)| group_config(name, config)))
+        Ok(self.group_configs(addr).await?.remove(group))
     }
 
     /// Makes or replaces a group on the broker at `addr`.

@@ -118,6 +118,20 @@ impl Admin {
         Ok(Some(config_from_json(topic, &value)))
     }
 
+    /// Configurations of all topics on the broker at `addr`, by name, the system's included.
+    ///
+    /// # Errors
+    /// As [`crate::Client::ask`].
+    pub async fn topic_configs(
+        &self,
+        addr: &str,
+    ) -> Result<BTreeMap<String, TopicConfig>, CallError> {
+        let command = Command::request(code::request::GET_ALL_TOPIC_CONFIG);
+        let value = self.client.ask_json(addr, command).await?;
+        let topics = view::object(&value, "topicConfigTable");
+        Ok(topics.map(|(topic, value)| (topic.clone(), config_from_json(topic, value))).collect())
+    }
+
     /// Sets the queue counts of an ordered topic: `broker:count` of each broker.
     ///
     /// # Errors

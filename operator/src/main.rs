@@ -1,0 +1,7 @@
+//! The operator.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rmq_operator::main(std::env::args_os())
+}
