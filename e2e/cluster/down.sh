@@ -43,5 +43,5 @@ if [ "$(id -u)" = 0 ]; then
   fi
 fi
 # The logs stay for whoever wants to know what happened, until the next start.
-rm -rf "$VAR" "$RUN" "$ETC" "$PKI"
+rm -rf "$VAR" "$RUN" "$ETC" "$PKI" "$ROOT/bin"
 exit 0

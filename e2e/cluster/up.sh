@@ -6,7 +6,7 @@
 nodes=0
 if [ "${1:-}" = --nodes ]; then nodes=$2; fi
 
-mkdir -p "$ETC" "$LOGS" "$RUN" "$VAR/images"
+mkdir -p "$ETC" "$LOGS" "$RUN" "$VAR/images" "$ROOT/bin"
 if [ "$nodes" -gt 0 ]; then
   [ "$(id -u)" = 0 ] || die "nodes need root"
   missing=()
@@ -29,6 +29,8 @@ if [ "$nodes" -gt 0 ]; then
   fi
 fi
 "$HERE/build.sh" kubernetes >/dev/null
+# For whoever uses the cluster: the machine's own, or the one that was built.
+ln -sf "$KUBECTL" "$ROOT/bin/kubectl"
 "$HERE/control-plane.sh"
 
 if [ "$nodes" -gt 0 ]; then

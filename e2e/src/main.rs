@@ -7,7 +7,7 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use rmq_e2e::peers::Peers;
 use rmq_e2e::scenario::drivers::Driver;
-use rmq_e2e::scenario::{api, cli, crash, mixed, oracle};
+use rmq_e2e::scenario::{api, cli, crash, kube, mixed, oracle};
 use rmq_e2e::system::{Makers, System};
 use rmq_e2e::{record, report};
 use rmq_host::runtime::{self, RuntimeConfig};
@@ -69,6 +69,8 @@ enum Scenario {
         #[arg(long)]
         stay: bool,
     },
+    /// Run the images on a real Kubernetes with two nodes and break things while clients work
+    Kube(kube::Args),
     /// Stand between official programs and write the frames they exchange to files
     Record(record::Args),
 }
@@ -121,6 +123,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Scenario::Mixed => mixed::run(&peers, &directory),
         Scenario::Crash { system } => crash::run(&peers, *system, &directory),
         Scenario::Api { names, stay } => on_runtime(api::run(&peers, names, &directory, *stay)),
+        Scenario::Kube(args) => on_runtime(kube::run(&peers, args, &directory)),
         Scenario::Record(args) => record::run(args, &peers, &directory),
     };
     if done.is_err() && args.keep.is_none() {

@@ -37,10 +37,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Packs programs that are built, under their own version.
+    /// Packs programs that are built, under their own version and once more as `next`: tests change
+    /// from one to the other.
     pub(crate) fn of_programs(out: PathBuf, programs: PathBuf) -> Self {
-        let registry = REGISTRY.to_owned();
-        Self { out, tags: Vec::new(), registry, programs: Some(programs) }
+        let tags = vec![env!("CARGO_PKG_VERSION").to_owned(), "next".to_owned()];
+        Self { out, tags, registry: REGISTRY.to_owned(), programs: Some(programs) }
     }
 }
 
@@ -55,6 +56,12 @@ struct Program {
 }
 
 const PROGRAMS: &[Program] = &[
+    Program {
+        name: "rmq-operator",
+        description: "Runs RocketMQ clusters in Kubernetes",
+        ports: &[8080],
+        directories: &[],
+    },
     Program {
         name: "rmq-nameserver",
         description: "RocketMQ name server",
@@ -217,9 +224,32 @@ mod tests {
     }
 
     #[test]
+    fn the_dockerfile_makes_the_same() {
+        let text = fs::read_to_string(shipped::root().join("Dockerfile")).unwrap();
+        for program in PROGRAMS {
+            let stage = text
+                .split("\nFROM scratch AS ")
+                .find(|stage| stage.contains(&format!("ENTRYPOINT [\"/{}\"]", program.name)));
+            let stage = stage.unwrap_or_else(|| panic!("no stage for {}", program.name));
+            let ports: Vec<String> = program.ports.iter().map(ToString::to_string).collect();
+            for line in [
+                format!("EXPOSE {}\n", ports.join(" ")),
+                format!("title=\"{}\"", program.name),
+                format!("description=\"{}\"", program.description),
+                format!("version=\"{}\"", env!("CARGO_PKG_VERSION")),
+                format!("USER {OWNER}:{OWNER}\n"),
+            ] {
+                assert!(stage.contains(&line), "{} has no {line}", program.name);
+            }
+            let data = program.directories.contains(&"var/lib/rocketmq");
+            assert_eq!(stage.contains("/var/lib/rocketmq/"), data, "{}", program.name);
+        }
+    }
+
+    #[test]
     fn images_run_as_nobody_in_particular() {
         let names = ["r/rmq-broker:1".to_owned()];
-        let packed = image(&PROGRAMS[1], &names, b"program".to_vec()).unwrap();
+        let packed = image(&PROGRAMS[2], &names, b"program".to_vec()).unwrap();
         let volume = packed.entries.iter().find(|e| e.path == "var/lib/rocketmq").unwrap();
         assert_eq!(volume.owner, OWNER);
         assert!(packed.entries.iter().any(|e| e.path == "tmp" && e.mode == 0o1777));

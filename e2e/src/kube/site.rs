@@ -105,7 +105,10 @@ impl Site {
 
     /// `kubectl` with these arguments.
     pub fn kubectl(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("kubectl");
+        let mut command = match self.root() {
+            Some(root) => Command::new(root.join("bin/kubectl")),
+            None => Command::new("kubectl"),
+        };
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
         command
     }
@@ -121,11 +124,11 @@ impl Site {
         Ok(())
     }
 
-    /// Where the logs of the cluster's programs are, if it is ours.
-    pub fn logs(&self) -> Option<PathBuf> {
+    /// Where the cluster is, if it is ours: its `logs`, and programs in `bin`.
+    pub fn root(&self) -> Option<&Path> {
         // <root>/pki/admin.kubeconfig
         let root = self.kubeconfig.parent()?.parent()?;
-        self.owned.then(|| root.join("logs"))
+        self.owned.then_some(root)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The runs of official clients: which client, how set, which scenarios.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::bail;
 use clap::ValueEnum;
 
 use crate::cases::{self, Seen};
@@ -55,11 +57,30 @@ impl Driver {
         directory: &Path,
         patterns: &[String],
     ) -> anyhow::Result<Seen> {
+        if self == Self::Cpp {
+            return cpp::run(system);
+        }
+        self.run_at(peers, system.namesrv(), system.broker(), directory, patterns)
+    }
+
+    /// Runs it against servers at these addresses; the driver whose frames are made here needs a
+    /// [`System`].
+    ///
+    /// # Errors
+    /// When the driver is missing or ends early.
+    pub fn run_at(
+        self,
+        peers: &Peers,
+        namesrv: SocketAddr,
+        broker: SocketAddr,
+        directory: &Path,
+        patterns: &[String],
+    ) -> anyhow::Result<Seen> {
         let home = directory.join(self.name());
         std::fs::create_dir_all(&home)?;
         let home = home.canonicalize()?;
         let (mut command, own) = match self {
-            Self::Cpp => return cpp::run(system),
+            Self::Cpp => bail!("{} is no program of its own", self.name()),
             Self::Java5 => (java(peers, JavaClient::New, &home, &[])?, &[][..]),
             Self::Java5Binary => {
                 let properties = [
@@ -76,8 +97,8 @@ impl Driver {
                 (command, &[][..])
             }
         };
-        command.args(["--namesrv", &system.namesrv().to_string()]);
-        command.args(["--broker", &system.broker().to_string()]);
+        command.args(["--namesrv", &namesrv.to_string()]);
+        command.args(["--broker", &broker.to_string()]);
         command.args(["--threads", "12"]);
         if patterns.is_empty() {
             command.args(own);

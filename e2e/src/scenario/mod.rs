@@ -5,6 +5,7 @@ pub mod cli;
 pub mod cpp;
 pub mod crash;
 pub mod drivers;
+pub mod kube;
 pub mod mixed;
 pub mod oracle;
 pub mod suite;

@@ -5,9 +5,9 @@
 
 use std::process::Command;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
-use super::background;
+use super::{NotHere, background};
 use crate::shipped::{self, cargo_command, run};
 use crate::{charts, images};
 
@@ -169,8 +169,23 @@ pub(crate) const STEPS: &[Step] = &[
         name: "api",
         shows: "a real API server takes the resource and refuses what its rules are for",
         needs: &["release", "kubernetes"],
-        tools: &["bash", "go", "kubectl", "openssl", "curl"],
-        work: || scenario(&["api", "rules", "resource"]),
+        tools: &["bash", "go", "openssl", "curl"],
+        work: || scenario(&["api"]),
+    },
+    Step {
+        name: "cluster",
+        shows: "the images, installed by the chart on two nodes, keep what clients were promised",
+        needs: &["images", "charts", "java", "go"],
+        tools: &["bash", "go", "java", "openssl", "curl"],
+        work: || {
+            let given = std::env::var_os("KUBECONFIG").is_some();
+            if !given && !rustix::process::geteuid().is_root() {
+                return Err(NotHere("nodes need root; or set KUBECONFIG".to_owned()).into());
+            }
+            let images = shipped::target_directory()?.join("images");
+            let images = images.to_str().context("the target directory has no readable name")?;
+            scenario(&["kube", "--images", images])
+        },
     },
 ];
 

@@ -1,0 +1,247 @@
+//! The shipped images on a real Kubernetes with two nodes: the operator is installed by its chart,
+//! clients run beside the cluster, and what they were promised is checked while things happen.
+
+mod change;
+mod clients;
+mod cluster;
+mod layouts;
+mod nodes;
+mod packaging;
+mod pods;
+mod scale;
+mod storage;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::kube::chart::Release;
+use crate::kube::site::Site;
+use crate::peers::Peers;
+use crate::report;
+use crate::scenario::suite::{self, Scenario, Stage};
+
+/// Where the operator is.
+const OPERATOR: &str = "rocketmq-system";
+const RELEASE: &str = "rocketmq-operator";
+/// A rollout or a removal takes several of the clients' route refreshes.
+const LONG: Duration = Duration::from_secs(300);
+/// A cluster that is made, or a pod that is replaced.
+const SHORT: Duration = Duration::from_secs(90);
+
+const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "layouts",
+        shows: "each layout without slaves becomes Ready, with the names, ids and roles it promises",
+        work: |stage| Box::pin(layouts::run(stage)),
+    },
+    Scenario {
+        name: "clients",
+        shows: "the Java and the Go client work with a cluster of pods",
+        work: |stage| Box::pin(clients::run(stage)),
+    },
+    Scenario {
+        name: "pods",
+        shows: "each pod is deleted in turn under load, and nothing acknowledged is lost",
+        work: |stage| Box::pin(pods::deleted(stage)),
+    },
+    Scenario {
+        name: "image",
+        shows: "a new image reaches every pod in order while clients send",
+        work: |stage| Box::pin(change::image(stage)),
+    },
+    Scenario {
+        name: "mistake",
+        shows: "an image that does not exist stops one pod, and taking it back is all it needs",
+        work: |stage| Box::pin(change::mistake(stage)),
+    },
+    Scenario {
+        name: "config",
+        shows: "hot settings restart nothing, others restart in order, bad ones change nothing",
+        work: |stage| Box::pin(change::config(stage)),
+    },
+    Scenario {
+        name: "namesrv",
+        shows: "name servers go from one to three to one without a broker's restart",
+        work: |stage| Box::pin(scale::name_servers(stage)),
+    },
+    Scenario {
+        name: "groups",
+        shows: "a group comes with the topics of the others and goes when it is empty",
+        work: |stage| Box::pin(scale::groups(stage)),
+    },
+    Scenario {
+        name: "storage",
+        shows: "volumes grow without a restart, and a class that cannot grow is told",
+        work: |stage| Box::pin(storage::grow(stage)),
+    },
+    Scenario {
+        name: "sleep",
+        shows: "a hibernated cluster has no pods and wakes with its messages; a paused one is left alone",
+        work: |stage| Box::pin(cluster::sleep(stage)),
+    },
+    Scenario {
+        name: "twins",
+        shows: "two clusters of one name in two namespaces know nothing of each other",
+        work: |stage| Box::pin(cluster::twins(stage)),
+    },
+    Scenario {
+        name: "chaos",
+        shows: "an operator that is killed every few seconds still carries a rollout to its end",
+        work: |stage| Box::pin(change::chaos(stage)),
+    },
+    Scenario {
+        name: "gone",
+        shows: "a namespace is deleted with its cluster, also while no operator runs",
+        work: |stage| Box::pin(cluster::gone(stage)),
+    },
+    Scenario {
+        name: "drain",
+        shows: "a node is drained and used again under load",
+        work: |stage| Box::pin(nodes::drained(stage)),
+    },
+    Scenario {
+        name: "lost",
+        shows: "a node is lost and comes back; the other group serves meanwhile and nothing is missing",
+        work: |stage| Box::pin(nodes::lost(stage)),
+    },
+    Scenario {
+        name: "chart",
+        shows: "the chart is upgraded, removed and installed again over running clusters",
+        work: |stage| Box::pin(packaging::chart(stage)),
+    },
+    Scenario {
+        name: "page",
+        shows: "the commands of docs/operate/kubernetes.md do what the page says",
+        work: |stage| Box::pin(packaging::page(stage)),
+    },
+];
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Names of scenarios, or their beginnings
+    names: Vec<String>,
+    /// Directory of the archives that `cargo xtask images` wrote
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// Leave the cluster running
+    #[arg(long)]
+    stay: bool,
+}
+
+/// Starts the cluster, installs the operator and runs the scenarios; ends what it started unless
+/// it shall stay.
+///
+/// # Errors
+/// When one fails or the cluster does not come up.
+pub async fn run(peers: &Peers, args: &Args, directory: &Path) -> anyhow::Result<()> {
+    let site = Site::up(2).await?;
+    let outcome = on(&site, peers, args, directory).await;
+    if !args.stay {
+        site.down().await?;
+    }
+    outcome
+}
+
+async fn on(site: &Site, peers: &Peers, args: &Args, directory: &Path) -> anyhow::Result<()> {
+    site.load(&archives(&args.images)?).await?;
+    let began = audit(site)?.len();
+    let release = Release::install(site, RELEASE, OPERATOR, &[]).await?;
+    let stage = Stage {
+        site: site.clone(),
+        peers: peers.clone(),
+        directory: directory.to_owned(),
+        name: "kube",
+    };
+    let outcome = suite::run(SCENARIOS, &args.names, &stage).await;
+    // Whatever the scenarios found: the role was enough for all of it.
+    let refused = refused(&audit(site)?.split_off(began));
+    release.uninstall().await?;
+    ensure!(refused.is_empty(), "the chart's role lacks: {}", refused.join("; "));
+    outcome
+}
+
+fn archives(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
+    ensure!(!found.is_empty(), "{} has no images: cargo xtask images", directory.display());
+    found.sort();
+    Ok(found)
+}
+
+/// What the API server logged of who asked for what; nothing of a cluster that is not ours.
+fn audit(site: &Site) -> anyhow::Result<Vec<String>> {
+    let Some(root) = site.root() else {
+        return Ok(Vec::new());
+    };
+    let text = std::fs::read_to_string(root.join("logs/audit.log")).unwrap_or_default();
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// What the operator was refused.
+fn refused(lines: &[String]) -> Vec<String> {
+    let person = format!("system:serviceaccount:{OPERATOR}:{RELEASE}");
+    let mut found = Vec::new();
+    for line in lines {
+        let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+        let text = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let code = event.pointer("/responseStatus/code").and_then(Value::as_u64);
+        if text("/user/username") == person && code == Some(StatusCode::FORBIDDEN.as_u16().into()) {
+            let call = format!("{} {}", text("/verb"), text("/requestURI"));
+            if !found.contains(&call) {
+                found.push(call);
+            }
+        }
+    }
+    if !found.is_empty() {
+        report::note(&format!("   refused to the operator: {}", found.join("; ")));
+    }
+    found
+}
+
+/// Two groups of one broker each, small enough for a test machine.
+fn two_groups() -> Value {
+    json!({
+        "layout": "2m-noslave",
+        "nameserver": {"replicas": 1, "resources": small()},
+        "brokers": {
+            "storage": {"size": "1Gi"},
+            "resources": small(),
+            // The defaults are for production: a test waits for each of them.
+            "config": {"mappedFileSizeCommitLog": "67108864"},
+        },
+    })
+}
+
+fn small() -> Value {
+    json!({"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_operators_own_refusals_count_and_each_once() {
+        let line = |user: &str, code: u32| {
+            json!({"user": {"username": user}, "verb": "list", "requestURI": "/x",
+                   "responseStatus": {"code": code}})
+            .to_string()
+        };
+        let operator = format!("system:serviceaccount:{OPERATOR}:{RELEASE}");
+        let lines = [
+            line(&operator, 200),
+            line("somebody", 403),
+            line(&operator, 403),
+            line(&operator, 403),
+            "noise".to_owned(),
+        ];
+        assert_eq!(refused(&lines), ["list /x"]);
+        assert!(refused(&lines[..2]).is_empty());
+    }
+}
