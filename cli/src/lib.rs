@@ -2,7 +2,7 @@
 //!
 //! Two families of commands share one program. [`local`] runs clusters as processes of this
 //! machine (`up`, `down`, `status`, ... and the servers themselves); [`remote`] talks to a cluster
-//! that runs anywhere.
+//! that runs anywhere. [`lint`] only reads.
 #![warn(missing_docs)]
 
 use std::ffi::OsString;
@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use rmq_host::exit::{self, Exit};
 
+pub mod lint;
 pub mod local;
 pub mod output;
 pub mod remote;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Local(local::Command),
+    /// Check manifests without running or asking anything
+    Lint(lint::Lint),
     #[command(flatten)]
     Remote(remote::Command),
 }
@@ -51,6 +54,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut output = Output::stdout();
     let result = match cli.command {
         Command::Local(command) => local::run(command, &mut output),
+        Command::Lint(lint) => lint::run(&lint, &mut output),
         Command::Remote(command) => remote::run(command, &mut output),
     };
     match result {

@@ -68,6 +68,14 @@ impl Place {
     }
 }
 
+/// The text of a manifest; `-` is the standard input.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn read_text(path: &std::path::Path) -> anyhow::Result<String> {
+    up::read_text(path)
+}
+
 /// Runs one of them.
 ///
 /// # Errors

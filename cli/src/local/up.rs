@@ -109,7 +109,8 @@ pub(super) fn run(args: &Up, output: &mut Output) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<Cluster>> {
+/// The text of a manifest, at most a little more than may be read.
+pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let limit = u64::try_from(manifest::MANIFEST_BYTES_MAX + 1)?;
     let context = || format!("cannot read {}", path.display());
@@ -119,7 +120,11 @@ fn read(path: &Path) -> anyhow::Result<Vec<Cluster>> {
         let file = File::open(path).with_context(context)?;
         file.take(limit).read_to_string(&mut text).with_context(context)?;
     }
-    manifest::read(&text).map_err(|errors| {
+    Ok(text)
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<Cluster>> {
+    manifest::read(&read_text(path)?).map_err(|errors| {
         let errors: Vec<String> =
             errors.iter().map(|error| format!("{}: {error}", path.display())).collect();
         anyhow::anyhow!(errors.join("\n"))

@@ -11,7 +11,7 @@ use crate::{Cluster, schema};
 
 /// First line of the file.
 const HEADER: &str = "\
-# Generated from operator/api; `UPDATE_CRDS=1 cargo test -p rmq-operator-api` writes it anew.
+# Generated from operator/api; `RMQ_WRITE_DOCS=1 cargo test -p rmq-operator-api` writes it anew.
 ";
 
 /// The definition as it is installed.

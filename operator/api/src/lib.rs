@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod addressing;
+pub mod advice;
 pub mod brokers;
 #[cfg(any(test, feature = "cel"))]
 pub mod cel;

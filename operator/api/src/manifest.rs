@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed as _};
 
+use crate::advice::advice;
 use crate::cluster::Cluster;
 use crate::fields::Fields;
 use crate::validate::{Violation, validate};
@@ -44,12 +45,62 @@ impl fmt::Display for ManifestError {
 
 impl std::error::Error for ManifestError {}
 
+/// A cluster and what its author should know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What [`advice`] says of it, with places.
+    pub advice: Vec<ManifestError>,
+}
+
 /// Reads the clusters described in `text`, which may hold several documents; empty ones are
 /// passed over.
 ///
 /// # Errors
 /// The first fault of the text's form, or everything that breaks a rule of [`validate`].
 pub fn read(text: &str) -> Result<Vec<Cluster>, Vec<ManifestError>> {
+    Ok(valid(text)?.into_iter().map(|(_, cluster)| cluster).collect())
+}
+
+/// Reads the clusters described in `text` as [`read`] does, and looks for what is allowed but
+/// hardly meant.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_advice(text: &str) -> Result<Vec<Described>, Vec<ManifestError>> {
+    let clusters = valid(text)?;
+    Ok(clusters
+        .into_iter()
+        .map(|(index, cluster)| {
+            let advice = advice(&cluster);
+            let advice = advice.into_iter().map(|one| placed(text, index, one)).collect();
+            Described { cluster, advice }
+        })
+        .collect())
+}
+
+/// The clusters in `text`, each with the number of its document.
+fn valid(text: &str) -> Result<Vec<(usize, Cluster)>, Vec<ManifestError>> {
+    let clusters = documents(text)?;
+    let mut errors: Vec<ManifestError> = Vec::new();
+    for (position, (index, cluster)) in clusters.iter().enumerate() {
+        let mut violations = validate(cluster);
+        let name = cluster.name();
+        if clusters.iter().take(position).any(|(_, other)| other.name() == name) {
+            violations.push(Violation::new(
+                "metadata.name",
+                name,
+                "is used twice in this manifest",
+            ));
+        }
+        errors.extend(violations.into_iter().map(|violation| placed(text, *index, violation)));
+    }
+    if errors.is_empty() { Ok(clusters) } else { Err(errors) }
+}
+
+/// The documents of `text` that are clusters by their form.
+fn documents(text: &str) -> Result<Vec<(usize, Cluster)>, Vec<ManifestError>> {
     if MANIFEST_BYTES_MAX < text.len() {
         let message =
             format!("the manifest is {} bytes long, the limit is {MANIFEST_BYTES_MAX}", text.len());
@@ -72,27 +123,15 @@ pub fn read(text: &str) -> Result<Vec<Cluster>, Vec<ManifestError>> {
             clusters.push((index, typed(again).map_err(|error| vec![error])?));
         }
     }
-    let mut errors: Vec<ManifestError> = Vec::new();
-    for (position, (index, cluster)) in clusters.iter().enumerate() {
-        let mut violations = validate(cluster);
-        let name = cluster.name();
-        if clusters.iter().take(position).any(|(_, other)| other.name() == name) {
-            violations.push(Violation::new(
-                "metadata.name",
-                name,
-                "is used twice in this manifest",
-            ));
-        }
-        errors.extend(violations.into_iter().map(|violation| ManifestError {
-            at: locate(text, *index, &violation.path),
-            message: violation.message(),
-            path: violation.path,
-        }));
-    }
-    if errors.is_empty() {
-        Ok(clusters.into_iter().map(|(_, cluster)| cluster).collect())
-    } else {
-        Err(errors)
+    Ok(clusters)
+}
+
+/// A violation with its place in the `index`th document.
+fn placed(text: &str, index: usize, violation: Violation) -> ManifestError {
+    ManifestError {
+        at: locate(text, index, &violation.path),
+        message: violation.message(),
+        path: violation.path,
     }
 }
 

@@ -34,7 +34,7 @@ impl Violation {
         Self { path: path.into(), value: Some(value), rule: rule.into() }
     }
 
-    fn missing(path: impl Into<String>, rule: impl Into<String>) -> Self {
+    pub(crate) fn missing(path: impl Into<String>, rule: impl Into<String>) -> Self {
         Self { path: path.into(), value: None, rule: rule.into() }
     }
 

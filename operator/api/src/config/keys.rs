@@ -122,6 +122,8 @@ pub const KEYS: &[ConfigKey] = &[
     broker("metricsPromExporterPort", Class::Restart, Kind::Whole(0, 65_535)),
     broker("metricsPromExporterHost", Class::Restart, Kind::Address),
     broker("metricsLabel", Class::Restart, Kind::Labels),
+    // What `brokers.slaveRead` turns on.
+    broker("slaveReadEnable", Class::Hot, Kind::Flag),
     // Of the original, without a meaning to this broker.
     broker("fastListenPort", Class::Identity, Kind::Whole(0, 65_535)),
     broker("rocketmqHome", Class::Identity, Kind::Text),
