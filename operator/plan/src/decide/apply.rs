@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use rmq_operator_api::meta;
+use serde_json::Value;
+
 use super::Draft;
 use crate::build::{REMOVING, TOKEN_KEY};
 use crate::differ::{covers_claim_templates, differs};
 use crate::names::ordinal;
 use crate::object::{Kind, Object};
+use crate::observed::Live;
 use crate::steps::{Reason, Step};
 use crate::world::World;
 
@@ -15,7 +19,10 @@ pub(super) fn taken(world: &World<'_>, objects: &[Object]) -> Option<String> {
     let mut taken = objects.iter().filter_map(|object| {
         // The token may be anybody's: it is only read.
         let live = world.observed.objects.get(&(object.kind(), object.name().to_owned()))?;
-        let foreign = !live.owned && object.kind() != Kind::Secret && !live.deleting;
+        let foreign = !live.owned
+            && !is_left_behind(live, world.intent.cluster.name())
+            && object.kind() != Kind::Secret
+            && !live.deleting;
         foreign.then(|| format!("{} {}", object.kind(), object.name()))
     });
     let first = taken.next()?;
@@ -24,6 +31,17 @@ pub(super) fn taken(world: &World<'_>, objects: &[Object]) -> Option<String> {
         "{all} exists and does not belong to this cluster: delete it, or give the cluster another \
          name"
     ))
+}
+
+/// Whether an object was this cluster's before its resource was deleted without what it had: nobody
+/// controls it, and its labels say so.
+fn is_left_behind(live: &Live, cluster: &str) -> bool {
+    let owners = live.body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controlled =
+        owners.into_iter().flatten().any(|owner| owner.get("controller") == Some(&true.into()));
+    !controlled
+        && live.label(meta::MANAGED_BY) == Some(meta::MANAGER)
+        && live.label(meta::INSTANCE) == Some(cluster)
 }
 
 /// Applies what differs and deletes what the manifest no longer asks for.

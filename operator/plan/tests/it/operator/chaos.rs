@@ -79,7 +79,9 @@ fn rough_round(sim: &mut Sim) {
     assert!(disruptive <= 1);
     let last = decision.steps.iter().position(Step::is_disruptive);
     assert!(last.is_none_or(|at| at + 1 == decision.steps.len()), "what disrupts comes last");
-    assert_eq!(sim.decide(), decision, "the same observation gives the same decision");
+    if sim.chance(8) == 0 {
+        assert_eq!(sim.decide(), decision, "the same observation gives the same decision");
+    }
     let all = decision.steps.len();
     let done = match sim.chance(3) {
         0 => usize::try_from(sim.chance(u64::try_from(all + 1).expect("small"))).expect("small"),

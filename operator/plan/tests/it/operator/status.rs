@@ -151,6 +151,7 @@ fn somebody_elses_object_is_not_taken_over() {
     let key = (Kind::ConfigMap, "demo-client".to_owned());
     let kept = sim.objects.get_mut(&key).expect("there");
     kept.body["metadata"]["ownerReferences"] = json!([]);
+    kept.body["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("Helm");
     sim.edit(|cluster| cluster.spec.brokers.groups = Some(3));
     let decision = sim.round();
     assert_eq!(decision.steps, []);
@@ -159,6 +160,22 @@ fn somebody_elses_object_is_not_taken_over() {
     assert!(message.starts_with("ConfigMap demo-client exists"), "{message}");
     assert_eq!(decision.events.len(), 1);
     assert_eq!(sim.round().events, [], "said once");
+}
+
+#[test]
+fn what_an_earlier_resource_of_the_name_left_behind_is_taken_over_as_it_runs() {
+    let mut sim = Sim::settled(MASTERS);
+    let pods: Vec<String> = sim.pods.values().map(|pod| pod.uid.clone()).collect();
+    for kept in sim.objects.values_mut() {
+        kept.body["metadata"]["ownerReferences"] = json!([]);
+    }
+    sim.cluster.status = None;
+    sim.settle();
+    assert_eq!(sim.pods.values().map(|pod| pod.uid.clone()).collect::<Vec<_>>(), pods);
+    for ((kind, name), kept) in sim.objects.iter().filter(|((kind, _), _)| *kind != Kind::Secret) {
+        let owner = kept.body.pointer("/metadata/ownerReferences/0/uid");
+        assert_eq!(owner, Some(&json!(crate::sim::UID)), "{kind} {name}");
+    }
 }
 
 #[test]
