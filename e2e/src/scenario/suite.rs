@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use anyhow::{Context as _, ensure};
+use futures_util::stream::{self, StreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::ListParams;
@@ -49,12 +50,17 @@ pub struct Scenario {
     pub name: &'static str,
     /// What holds when it passes.
     pub shows: &'static str,
+    /// Whether others may run at the same time: they wait more than they work.
+    pub beside_others: bool,
     /// Runs it.
     pub work: fn(Stage) -> Work,
 }
 
-/// Runs the chosen ones (all, if `names` is empty), one after the other. One that fails does not
-/// keep the others from being run.
+/// Scenarios that run at the same time.
+const BESIDE: usize = 3;
+
+/// Runs the chosen ones (all, if `names` is empty): some at a time where they allow it, then the
+/// others. One that fails does not keep the others from being run.
 ///
 /// # Errors
 /// When one fails, or a name is none.
@@ -62,30 +68,45 @@ pub async fn run(all: &[Scenario], names: &[String], stage: &Stage) -> anyhow::R
     for name in names {
         ensure!(all.iter().any(|s| s.name.starts_with(name.as_str())), "no scenario {name}");
     }
-    let chosen = all.iter().filter(|scenario| {
+    let is_chosen = |scenario: &&Scenario| {
         names.is_empty() || names.iter().any(|name| scenario.name.starts_with(name.as_str()))
-    });
-    let clock = SystemClock::new();
-    let mut failed = Vec::new();
-    for scenario in chosen {
-        report::note(&format!("-- {}: {}", scenario.name, scenario.shows));
-        let own = Stage { name: scenario.name, ..stage.clone() };
-        clear(&own).await?;
-        let began = clock.monotonic();
-        let outcome = (scenario.work)(own.clone()).await;
-        let took = clock.monotonic().saturating_sub(began).as_secs_f64();
-        match outcome {
-            Ok(()) => report::note(&format!("ok {} {took:.1} s", scenario.name)),
-            Err(error) => {
-                report::note(&format!("FAILED {} {took:.1} s: {error:#}", scenario.name));
-                keep(&own).await?;
-                failed.push(scenario.name);
-            }
+    };
+    let chosen: Vec<Scenario> = all.iter().filter(is_chosen).copied().collect();
+    let (beside, alone): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|s| s.beside_others);
+    let mut failed: Vec<&str> = Vec::new();
+    for (group, width) in [(beside, BESIDE), (alone, 1)] {
+        let runs = group.into_iter().map(|scenario| one(scenario, stage));
+        let outcomes: Vec<anyhow::Result<Option<&str>>> =
+            stream::iter(runs).buffer_unordered(width).collect().await;
+        for outcome in outcomes {
+            failed.extend(outcome?);
         }
-        clear(&own).await?;
     }
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
+}
+
+/// Runs one; answers its name if it failed.
+async fn one(scenario: Scenario, stage: &Stage) -> anyhow::Result<Option<&'static str>> {
+    report::note(&format!("-- {}: {}", scenario.name, scenario.shows));
+    let own = Stage { name: scenario.name, ..stage.clone() };
+    clear(&own).await?;
+    let clock = SystemClock::new();
+    let outcome = (scenario.work)(own.clone()).await;
+    let took = clock.monotonic().as_secs_f64();
+    let failed = match outcome {
+        Ok(()) => {
+            report::note(&format!("ok {} {took:.1} s", scenario.name));
+            None
+        }
+        Err(error) => {
+            report::note(&format!("FAILED {} {took:.1} s: {error:#}", scenario.name));
+            keep(&own).await?;
+            Some(scenario.name)
+        }
+    };
+    clear(&own).await?;
+    Ok(failed)
 }
 
 async fn spaces(stage: &Stage) -> anyhow::Result<Vec<Space>> {

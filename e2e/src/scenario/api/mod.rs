@@ -25,26 +25,31 @@ const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "rules",
         shows: "every rule of the definition refuses what it is for, and nothing else",
+        beside_others: false,
         work: |stage| Box::pin(rules::run(stage)),
     },
     Scenario {
         name: "resource",
         shows: "defaults, pruning, subresources and columns of the resource",
+        beside_others: true,
         work: |stage| Box::pin(resource::run(stage)),
     },
     Scenario {
         name: "again",
         shows: "a second look changes no object, with the chart's role and nothing refused",
+        beside_others: true,
         work: |stage| Box::pin(operator::again(stage)),
     },
     Scenario {
         name: "killed",
         shows: "an operator that is killed after each of its changes ends where one that lives does",
+        beside_others: true,
         work: |stage| Box::pin(faults::killed(stage)),
     },
     Scenario {
         name: "faults",
         shows: "refusals, lost answers and cut connections of the API server change nothing in the end",
+        beside_others: true,
         work: |stage| Box::pin(faults::refused(stage)),
     },
 ];
@@ -87,7 +92,10 @@ fn definitions() -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Applies the definitions and waits until resources can be made.
-async fn define(site: &Site) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the API server refuses one.
+pub(super) async fn define(site: &Site) -> anyhow::Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(site.client().clone());
     for file in definitions()? {
         let text = std::fs::read_to_string(&file)?;

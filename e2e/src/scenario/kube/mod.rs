@@ -22,6 +22,7 @@ use crate::kube::chart::Release;
 use crate::kube::site::Site;
 use crate::peers::Peers;
 use crate::report;
+use crate::scenario::api;
 use crate::scenario::suite::{self, Scenario, Stage};
 
 /// Where the operator is.
@@ -36,86 +37,103 @@ const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "layouts",
         shows: "each layout without slaves becomes Ready, with the names, ids and roles it promises",
+        beside_others: false,
         work: |stage| Box::pin(layouts::run(stage)),
     },
     Scenario {
         name: "clients",
         shows: "the Java and the Go client work with a cluster of pods",
+        beside_others: true,
         work: |stage| Box::pin(clients::run(stage)),
     },
     Scenario {
         name: "pods",
         shows: "each pod is deleted in turn under load, and nothing acknowledged is lost",
+        beside_others: true,
         work: |stage| Box::pin(pods::deleted(stage)),
     },
     Scenario {
         name: "image",
         shows: "a new image reaches every pod in order while clients send",
+        beside_others: true,
         work: |stage| Box::pin(change::image(stage)),
     },
     Scenario {
         name: "mistake",
         shows: "an image that does not exist stops one pod, and taking it back is all it needs",
+        beside_others: true,
         work: |stage| Box::pin(change::mistake(stage)),
     },
     Scenario {
         name: "config",
         shows: "hot settings restart nothing, others restart in order, bad ones change nothing",
+        beside_others: true,
         work: |stage| Box::pin(change::config(stage)),
     },
     Scenario {
         name: "namesrv",
         shows: "name servers go from one to three to one without a broker's restart",
+        beside_others: true,
         work: |stage| Box::pin(scale::name_servers(stage)),
     },
     Scenario {
         name: "groups",
         shows: "a group comes with the topics of the others and goes when it is empty",
+        beside_others: true,
         work: |stage| Box::pin(scale::groups(stage)),
     },
     Scenario {
         name: "storage",
         shows: "volumes grow without a restart, and a class that cannot grow is told",
+        beside_others: true,
         work: |stage| Box::pin(storage::grow(stage)),
     },
     Scenario {
         name: "sleep",
         shows: "a hibernated cluster has no pods and wakes with its messages; a paused one is left alone",
+        beside_others: true,
         work: |stage| Box::pin(cluster::sleep(stage)),
     },
     Scenario {
         name: "twins",
         shows: "two clusters of one name in two namespaces know nothing of each other",
+        beside_others: true,
         work: |stage| Box::pin(cluster::twins(stage)),
     },
     Scenario {
         name: "chaos",
         shows: "an operator that is killed every few seconds still carries a rollout to its end",
+        beside_others: false,
         work: |stage| Box::pin(change::chaos(stage)),
     },
     Scenario {
         name: "gone",
         shows: "a namespace is deleted with its cluster, also while no operator runs",
+        beside_others: false,
         work: |stage| Box::pin(cluster::gone(stage)),
     },
     Scenario {
         name: "drain",
         shows: "a node is drained and used again under load",
+        beside_others: false,
         work: |stage| Box::pin(nodes::drained(stage)),
     },
     Scenario {
         name: "lost",
         shows: "a node is lost and comes back; the other group serves meanwhile and nothing is missing",
+        beside_others: false,
         work: |stage| Box::pin(nodes::lost(stage)),
     },
     Scenario {
         name: "chart",
         shows: "the chart is upgraded, removed and installed again over running clusters",
+        beside_others: false,
         work: |stage| Box::pin(packaging::chart(stage)),
     },
     Scenario {
         name: "page",
         shows: "the commands of docs/operate/kubernetes.md do what the page says",
+        beside_others: false,
         work: |stage| Box::pin(packaging::page(stage)),
     },
 ];
@@ -149,6 +167,8 @@ pub async fn run(peers: &Peers, args: &Args, directory: &Path) -> anyhow::Result
 
 async fn on(site: &Site, peers: &Peers, args: &Args, directory: &Path) -> anyhow::Result<()> {
     site.load(&archives(&args.images)?).await?;
+    // Helm would leave older ones as they are.
+    api::define(site).await?;
     let began = audit(site)?.len();
     let release = Release::install(site, RELEASE, OPERATOR, &[]).await?;
     let stage = Stage {
