@@ -241,7 +241,7 @@ mod tests {
         for (text, code) in [
             ("namesrvAddr=nowhere", EXIT_STORE),
             ("listenPort=x", EXIT_START),
-            ("brokerRole=SLAVE\nbrokerId=1", EXIT_START),
+            ("brokerRole=SLAVE\nbrokerId=0", EXIT_START),
         ] {
             rmq_host::durable::replace(&path, text.as_bytes()).expect("writable");
             let line = Options { config_file: Some(path.clone()), ..Options::default() };

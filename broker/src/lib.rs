@@ -13,6 +13,7 @@ mod presence;
 pub mod registration;
 pub mod reload;
 mod remoting;
+pub mod replication;
 pub mod service;
 mod start;
 mod upkeep;
@@ -120,6 +121,7 @@ fn refused(error: StartError) -> Exit {
     let code = match &error {
         StartError::Store(_) | StartError::Tables(_) | StartError::Identity(_) => EXIT_STORE,
         StartError::Path { .. }
+        | StartError::Replication(_)
         | StartError::Bind(_)
         | StartError::Http(_)
         | StartError::Interrupted(_) => EXIT_START,

@@ -2,6 +2,7 @@
 
 use crate::presence::Presence;
 use crate::remoting::Front;
+use crate::replication::Side;
 use crate::service::Broker;
 use crate::service::traffic::flag;
 use crate::start::StartError;
@@ -43,6 +44,7 @@ pub(crate) fn describe(broker: &Arc<Broker>, front: &Front) {
             gauges(&broker, out);
             storage(&broker, out);
             clients(&broker, out);
+            replication(&broker, out);
             lags(&broker, out);
         }
     });
@@ -122,6 +124,52 @@ fn clients(broker: &Broker, out: &mut Samples<'_>) {
             ];
             out.sample(&labels, count);
         }
+    }
+}
+
+fn replication(broker: &Broker, out: &mut Samples<'_>) {
+    let (role, epoch) = match broker.side() {
+        Some(Side::Master(side)) => ("master", side.epoch()),
+        Some(Side::Slave(side)) => ("slave", side.view().epoch),
+        None => return,
+    };
+    out.begin("rocketmq_ha_role", "1 for the role the broker has.", Kind::Gauge);
+    out.sample(&[("role", role)], 1);
+    out.begin("rocketmq_ha_epoch", "Term of the master whose log is written.", Kind::Gauge);
+    out.sample(&[], epoch);
+    match broker.side() {
+        Some(Side::Master(side)) => {
+            out.begin(
+                "rocketmq_ha_in_sync_replicas",
+                "Copies in sync, this included.",
+                Kind::Gauge,
+            );
+            out.sample(&[], side.in_sync());
+            out.begin("rmq_ha_waiting_sends", "Sends that wait for replicas.", Kind::Gauge);
+            out.sample(&[], side.waiting());
+            // As many as a master takes connections of replicas.
+            let replicas = side.replicas();
+            let names: Vec<String> = replicas.iter().map(|r| r.addr.ip().to_string()).collect();
+            out.begin("rocketmq_ha_lag_bytes", "Bytes that a replica lacks.", Kind::Gauge);
+            for (replica, name) in replicas.iter().zip(&names) {
+                out.sample(&[("replica", name)], replica.behind);
+            }
+            let help = "Time since a replica had all there was, seconds; -1 if it never had.";
+            out.begin("rocketmq_ha_lag_seconds", help, Kind::Gauge);
+            for (replica, name) in replicas.iter().zip(&names) {
+                let behind = replica.peer.behind_for.map_or(-1.0, |time| time.as_secs_f64());
+                out.sample(&[("replica", name)], behind);
+            }
+        }
+        Some(Side::Slave(side)) => {
+            let view = side.view();
+            out.begin("rmq_ha_following", "1 while the master's log is copied.", Kind::Gauge);
+            out.sample(&[], u8::from(side.is_following()));
+            let behind = view.master_end.bytes_since(view.end).unwrap_or(0);
+            out.begin("rmq_ha_behind_bytes", "Bytes that are missing here.", Kind::Gauge);
+            out.sample(&[], behind);
+        }
+        None => {}
     }
 }
 

@@ -6,6 +6,7 @@ use crate::presence::{Presence, Serving, StopMode};
 use crate::registration::{Announcement, Identity, Registrar, Tables, Timing};
 use crate::reload::Follower;
 use crate::remoting::{Front, Jobs, Peers, World};
+use crate::replication::{self, FilesError, Growth, Side, StartSideError};
 use crate::service::live::retention;
 use crate::service::tables::LoadError;
 use crate::service::waiting::Waiting;
@@ -14,7 +15,7 @@ use rmq_host::{SystemClock, Tasks};
 use rmq_model::{Clock, Permission};
 use rmq_net::{BindError, Limits, Server, ServerConfig};
 use rmq_store::{
-    CloseError, FlushMode, IndexConfig, Observers, OpenError, OsDisk, Store, StoreConfig,
+    CloseError, FlushMode, IndexConfig, Observers, OpenError, RawLog, Store, StoreConfig,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -44,6 +45,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The files beside the log that replication needs cannot be used.
+    #[error("replication cannot start")]
+    Replication(#[from] FilesError),
     /// A port cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -186,21 +190,25 @@ async fn start_all(presence: &Arc<Presence>, tasks: &Tasks) -> Result<Running, S
     };
     let parked_max = usize::try_from(config.settings.parked_pulls_max).unwrap_or(usize::MAX);
     let waiting = Arc::new(Waiting::new(parked_max));
+    let growth = Arc::new(Growth::new(Arc::<Waiting>::clone(&waiting)));
     let observers = Observers {
-        arrivals: Arc::<Waiting>::clone(&waiting),
+        arrivals: Arc::<Growth>::clone(&growth),
         recovery: Arc::clone(&presence.recovery),
     };
     let opened = {
         let (config, clock) = (config.clone(), Arc::clone(&presence.clock));
         blocking(move || open(&config, clock, observers)).await.map_err(StartError::Interrupted)?
     };
-    let Opened { store, stored, store_id } = opened?;
+    let Opened { store, raw, stored, store_id } = opened?;
     if let Some(id) = store_id {
         presence.set_store_id(id);
     }
     let clock = Arc::clone(&presence.clock);
     let broker = Arc::new(Broker::new(config, clock, store, waiting, stored));
-    let served = serve(&broker, tasks, presence).await;
+    let served = match replication::prepare(&broker, &growth) {
+        Ok(()) => serve(&broker, raw, tasks, presence).await,
+        Err(error) => Err(error.into()),
+    };
     match served {
         Ok(served) => Ok(Running {
             broker,
@@ -229,6 +237,8 @@ async fn blocking<T: Send + 'static>(
 /// A store that is open, with the tables beside it.
 struct Opened {
     store: Store,
+    /// Of a replica.
+    raw: Option<RawLog>,
     stored: StoredTables,
     /// In a pod.
     store_id: Option<String>,
@@ -245,7 +255,7 @@ fn open(
         Some(mounts) => identity::check(&root, &mounts.pod)?,
         None => None,
     };
-    let store = Store::open(store_config(config), OsDisk, clock, observers)?;
+    let (store, raw) = replication::open_store(config, store_config(config), clock, observers)?;
     let folder = root.join("config");
     if let Err(source) = std::fs::create_dir_all(&folder) {
         return Err(StartError::Path { path: folder.display().to_string(), source });
@@ -255,7 +265,7 @@ fn open(
         Some(mounts) => Some(identity::settle(&root, &mounts.pod, known)?),
         None => None,
     };
-    Ok(Opened { store, stored, store_id })
+    Ok(Opened { store, raw, stored, store_id })
 }
 
 /// What runs once the broker serves.
@@ -269,6 +279,7 @@ struct Served {
 
 async fn serve(
     broker: &Arc<Broker>,
+    raw: Option<RawLog>,
     tasks: &Tasks,
     presence: &Arc<Presence>,
 ) -> Result<Served, StartError> {
@@ -297,7 +308,12 @@ async fn serve(
     crate::metrics::describe(broker, &front);
     crate::upkeep::start(broker, tasks, presence, saver);
     let advertised = advertised(config, addr.port());
-    register(broker, &registrar, tasks, addr, &advertised);
+    let ha_port =
+        replication::start(broker, raw, tasks, addr.port()).await.map_err(|error| match error {
+            StartSideError::Files(error) => StartError::Replication(error),
+            StartSideError::Bind(error) => StartError::Bind(error),
+        })?;
+    register(broker, &registrar, tasks, ha_port, &advertised);
     let follower = match &config.pod {
         Some(mounts) => {
             let (mounts, broker) = (Arc::clone(mounts), Arc::clone(broker));
@@ -351,14 +367,10 @@ fn register(
     broker: &Arc<Broker>,
     registrar: &Arc<Registrar>,
     tasks: &Tasks,
-    addr: SocketAddr,
+    ha_port: u16,
     advertised: &Arc<str>,
 ) {
     let settings = &broker.config.settings;
-    let ha_port = match settings.ha_listen_port {
-        0 => addr.port().saturating_add(1),
-        port => port,
-    };
     let identity = Identity {
         cluster: Arc::clone(&settings.broker_cluster_name),
         broker: Arc::clone(&settings.broker_name),
@@ -387,6 +399,12 @@ impl Tables for Broker {
 
     fn ordered(&self, topics: Vec<String>) {
         self.mark_ordered(&topics);
+    }
+
+    fn master(&self, address: Option<&str>, ha_address: Option<&str>) {
+        if let Some(Side::Slave(side)) = self.side() {
+            side.learned(address, ha_address);
+        }
     }
 
     fn force(&self) -> bool {

@@ -107,6 +107,9 @@ fn save(broker: &Arc<Broker>, tasks: &Tasks, saver: Arc<Notify>) {
 }
 
 fn deliver(broker: &Arc<Broker>, tasks: &Tasks) {
+    if broker.is_slave() {
+        return; // the master delivers; nothing can be stored here
+    }
     let broker = Arc::clone(broker);
     tasks.spawn("delayed messages", |stop| async move {
         let wake = Arc::new(Notify::new());

@@ -394,18 +394,19 @@ fn control(settings: &Settings, bind: IpAddr, warnings: &mut Vec<String>) -> Opt
 }
 
 fn refuse_what_is_missing(settings: &Settings, errors: &mut Vec<ConfigError>) {
-    let replication = "replication is not available yet";
     let mut refuse = |key: &str, value: String, why: &str| {
         errors.push(ConfigError::NotAvailable { key: key.into(), value, why: why.into() });
     };
-    if settings.broker_role.eq_ignore_ascii_case("SLAVE") {
-        refuse("brokerRole", settings.broker_role.to_string(), replication);
+    if settings.broker_role.eq_ignore_ascii_case("SLAVE") && settings.broker_id < 1 {
+        refuse("brokerId", settings.broker_id.to_string(), "a replica has an id above 0");
     }
-    if 1 < settings.total_replicas {
-        refuse("totalReplicas", settings.total_replicas.to_string(), replication);
-    }
-    if 1 < settings.in_sync_replicas {
-        refuse("inSyncReplicas", settings.in_sync_replicas.to_string(), replication);
+    let in_sync = settings.in_sync_replicas;
+    if settings.broker_role.eq_ignore_ascii_case("SYNC_MASTER")
+        && in_sync < settings.min_in_sync_replicas
+        && !settings.all_ack_in_sync_state_set
+    {
+        let why = "sends would not wait for as many copies: raise inSyncReplicas";
+        refuse("minInSyncReplicas", settings.min_in_sync_replicas.to_string(), why);
     }
     if settings.store_type.eq_ignore_ascii_case("defaultRocksDB") {
         let why = "RocksDB queue stores are not available";

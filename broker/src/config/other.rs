@@ -17,8 +17,7 @@ const MISSING: &[(&str, &str)] = &[
     ("enableMultiDispatch", "light queues are not available yet"),
     ("enableConsumeQueueExt", "queue extension files are not written"),
     ("enableCalcFilterBitMap", "SQL92 filters are not available yet"),
-    ("enableRemoteEscape", "replication is not available yet"),
-    ("slaveReadEnable", "replication is not available yet"),
+    ("enableRemoteEscape", "replicas do not write to other brokers"),
     ("enablePopBatchAck", "POP consumption is not available yet"),
     ("enablePopBufferMerge", "POP consumption is not available yet"),
     ("enableRetryTopicV2", "POP consumption is not available yet"),
@@ -34,9 +33,8 @@ const MISSING: &[(&str, &str)] = &[
 ];
 
 const REFUSED: &[(&str, &str)] = &[
-    ("enableControllerMode", "replication is not available yet"),
-    ("enableSlaveActingMaster", "replication is not available yet"),
-    ("duplicationEnable", "replication is not available yet"),
+    ("enableControllerMode", "automatic failover is not available yet"),
+    ("duplicationEnable", "use brokerRole=SLAVE for a replica"),
     ("enableDLegerCommitLog", "DLedger stores cannot be opened"),
     ("aclEnable", "access control is not available yet"),
     ("authenticationEnabled", "access control is not available yet"),
@@ -46,7 +44,6 @@ const REFUSED: &[(&str, &str)] = &[
 
 const TUNING: &[&str] = &[
     "accessMessageInMemoryHotRatio",
-    "allAckInSyncStateSet",
     "asyncLearner",
     "asyncSendEnable",
     "autoMessageVersionOnTopicLen",
@@ -83,7 +80,6 @@ const TUNING: &[&str] = &[
     "destroyMapedFileIntervalForcibly",
     "disappearTimeAfterStart",
     "enableAcceleratedRecovery",
-    "enableAutoInSyncReplicas",
     "enableBroadcastOffsetStore",
     "enableBuildConsumeQueueConcurrently",
     "enableCompaction",
@@ -116,13 +112,7 @@ const TUNING: &[&str] = &[
     "globalColdReadThreshold",
     "cgColdReadThreshold",
     "haFlowControlEnable",
-    "haHousekeepingInterval",
-    "haMasterAddress",
-    "haMaxGapNotInSync",
-    "haMaxTimeSlaveNotCatchup",
-    "haSendHeartbeatInterval",
     "haSlaveFallbehindMax",
-    "haTransferBatchSize",
     "highSpeedMode",
     "lockInStrictMode",
     "longPollingEnableInSlave",
@@ -144,8 +134,6 @@ const TUNING: &[&str] = &[
     "metricsGrpcExporterTarget",
     "metricsInDelta",
     "metricsOtelCardinalityLimit",
-    "minInSyncReplicas",
-    "offsetCheckInSlave",
     "osPageCacheBusyTimeOutMills",
     "popCkStayBufferTime",
     "popCkStayBufferTimeOut",
@@ -176,7 +164,6 @@ const TUNING: &[&str] = &[
     "serverSocketSndBufSize",
     "shortPollingTimeMillsInSlave",
     "skipPreOnline",
-    "slaveTimeout",
     "storePathBrokerIdentity",
     "storePathDLedgerCommitLog",
     "storePathEpochFile",
@@ -250,7 +237,10 @@ mod tests {
         for (name, known) in [
             ("sendMessageThreadPoolNums", Some(Other::Tuning)),
             ("destroyMapedFileIntervalForcibly", Some(Other::Tuning)),
-            ("enableControllerMode", Some(Other::Refused("replication is not available yet"))),
+            (
+                "enableControllerMode",
+                Some(Other::Refused("automatic failover is not available yet")),
+            ),
             ("enableLmq", Some(Other::Missing("light queues are not available yet"))),
             ("brokerNaem", None),
         ] {

@@ -1,5 +1,6 @@
 //! What a value must look like, and how the text of a properties file becomes a typed value.
 
+use crate::replication::Allowed;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub enum Rule {
     NameServers,
     /// `key:value` separated by `,`, or nothing.
     Labels,
+    /// IP addresses and networks separated by `,`, or nothing.
+    Peers,
 }
 
 impl Rule {
@@ -45,6 +48,7 @@ impl Rule {
             Self::Address => "IP address".into(),
             Self::Host => "IP address or DNS name".into(),
             Self::NameServers => "`host:port`, several separated by `;`".into(),
+            Self::Peers => "IP addresses or networks, several separated by `,`".into(),
             Self::Labels => "`key:value`, several separated by `,`".into(),
         }
     }
@@ -65,6 +69,7 @@ impl Rule {
             Self::Host => text.is_empty() || text.parse::<IpAddr>().is_ok() || is_dns_name(text),
             Self::NameServers => name_servers(text).is_some(),
             Self::Labels => labels(text).is_some(),
+            Self::Peers => Allowed::parse(text).is_some(),
         }
     }
 }

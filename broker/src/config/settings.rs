@@ -108,7 +108,7 @@ settings! {
         broker_cluster_name: Arc<str>, "brokerClusterName", "DefaultCluster", Rule::Name, Restart;
         /// Name of the broker within the cluster; the host name when empty.
         broker_name: Arc<str>, "brokerName", "", Rule::Text, Restart;
-        /// 0 for a master.
+        /// 0 for a master, above 0 for a replica.
         broker_id: i64, "brokerId", "0", Rule::Whole(0, HUGE), Restart;
         /// Role in replication.
         broker_role: Arc<str>, "brokerRole", "ASYNC_MASTER",
@@ -116,7 +116,7 @@ settings! {
         /// Address or DNS name clients reach the broker at, as registered at name servers.
         /// The first address that is not a loopback when empty.
         broker_ip1: Arc<str>, "brokerIP1", "", Rule::Host, Restart;
-        /// Address or DNS name replicas would reach the broker at; `brokerIP1` when empty.
+        /// Address or DNS name replicas reach the broker at; `brokerIP1` when empty.
         broker_ip2: Arc<str>, "brokerIP2", "", Rule::Host, Restart;
         /// Port clients reach the broker at, if something between changes it; `listenPort` when 0.
         advertised_port: u16, "advertisedPort", "0", Rule::Whole(0, 65_535), Restart;
@@ -127,7 +127,7 @@ settings! {
         bind_address: Arc<str>, "bindAddress", "0.0.0.0", Rule::Address, Restart;
         /// Port of all requests; two less is the fast port. 0 takes free ports, for tests.
         listen_port: u16, "listenPort", "10911", Rule::Whole(0, 65_535), Restart;
-        /// Port that is registered for replication; one more than `listenPort` when 0.
+        /// Port of replication; one more than `listenPort` when 0.
         ha_listen_port: u16, "haListenPort", "0", Rule::Whole(0, 65_535), Restart;
         /// Name servers. The environment's NAMESRV_ADDR when empty, `-n` comes before both.
         namesrv_addr: Arc<str>, "namesrvAddr", "", Rule::NameServers, Restart;
@@ -310,10 +310,41 @@ settings! {
         clean_resource_interval: u64, "cleanResourceInterval", "10000", Rule::Whole(100, HUGE), Restart;
         /// Most commit log files deleted in one round.
         delete_file_batch_max: u32, "deleteFileBatchMax", "10", Rule::Whole(1, 10_000), Restart;
-        /// Copies of each message. Replication is not available yet: only 1.
-        total_replicas: u32, "totalReplicas", "1", Rule::Whole(1, 100), Restart;
-        /// Copies that must exist before a send is answered. Only 1.
-        in_sync_replicas: u32, "inSyncReplicas", "1", Rule::Whole(1, 100), Restart;
+    }
+    "Replication" {
+        /// Copies there are to be of each message, the master's included. Only shown.
+        total_replicas: u32, "totalReplicas", "1", Rule::Whole(1, 64), Restart;
+        /// Copies that a `SYNC_MASTER` waits for before it answers a send, its own included.
+        in_sync_replicas: u32, "inSyncReplicas", "1", Rule::Whole(1, 64), Restart;
+        /// Copies that must be in sync, the master's included, or a `SYNC_MASTER` refuses sends.
+        min_in_sync_replicas: u32, "minInSyncReplicas", "1", Rule::Whole(1, 64), Restart;
+        /// Wait for all copies that are in sync, however many.
+        all_ack_in_sync_state_set: bool, "allAckInSyncStateSet", "false", Rule::Flag, Restart;
+        /// Wait for fewer copies than `inSyncReplicas` while fewer are in sync.
+        enable_auto_in_sync_replicas: bool, "enableAutoInSyncReplicas", "false", Rule::Flag, Restart;
+        /// Longest wait for replicas, ms; the send is stored all the same.
+        slave_timeout: u64, "slaveTimeout", "3000", Rule::Whole(1, 10 * MINUTE), Restart;
+        /// Address of the master's replication, `host:port`; name servers are asked when empty.
+        ha_master_address: Arc<str>, "haMasterAddress", "", Rule::Text, Restart;
+        /// Addresses (`10.0.0.7`) and networks (`10.1.0.0/16`) replicas may connect from, separated
+        /// by `,`; from anywhere when empty.
+        ha_allowed_peers: Arc<str>, "haAllowedPeers", "", Rule::Peers, Restart;
+        /// Silence on a replication connection after which a sign of life is sent, ms.
+        ha_send_heartbeat_interval: u64, "haSendHeartbeatInterval", "5000", Rule::Whole(100, MINUTE), Restart;
+        /// Silence after which a replication connection is closed, ms.
+        ha_housekeeping_interval: u64, "haHousekeepingInterval", "20000", Rule::Whole(1_000, 10 * MINUTE), Restart;
+        /// Most bytes of the log in one frame to a Java replica.
+        ha_transfer_batch_size: u32, "haTransferBatchSize", "32768", Rule::Whole(1_024, 4_000_000), Restart;
+        /// A replica that lacks more bytes is not in sync.
+        ha_max_gap_not_in_sync: u64, "haMaxGapNotInSync", "268435456", Rule::Whole(0, HUGE), Restart;
+        /// A replica that has not caught up for so long is not in sync, ms.
+        ha_max_time_slave_not_catchup: u64, "haMaxTimeSlaveNotCatchup", "15000", Rule::Whole(100, HUGE), Restart;
+        /// Let consumers that are far behind read from a replica; on a replica: serve them.
+        slave_read_enable: bool, "slaveReadEnable", "false", Rule::Flag, Live;
+        /// On a replica: serve reads, locks and offsets while the master is away.
+        enable_slave_acting_master: bool, "enableSlaveActingMaster", "false", Rule::Flag, Restart;
+        /// On a replica: correct offsets out of range like a master, though it may only be behind.
+        offset_check_in_slave: bool, "offsetCheckInSlave", "false", Rule::Flag, Live;
     }
     "Log lines" {
         /// A level, or levels by target: `info,rmq_net=debug`.

@@ -77,12 +77,17 @@ fn a_value_that_breaks_its_rule_is_named_with_key_line_and_rule() {
 
 #[test]
 fn what_is_not_available_is_refused_in_words() {
-    let replication = "replication is not available yet";
     for (text, want) in [
-        ("brokerRole=SLAVE\nbrokerId=1", format!("brokerRole = \"SLAVE\": {replication}")),
-        ("totalReplicas=2", format!("totalReplicas = \"2\": {replication}")),
-        ("inSyncReplicas=2", format!("inSyncReplicas = \"2\": {replication}")),
-        ("enableControllerMode=true", format!("enableControllerMode = \"true\": {replication}")),
+        ("brokerRole=SLAVE", "brokerId = \"0\": a replica has an id above 0".to_owned()),
+        (
+            "brokerRole=SYNC_MASTER\nminInSyncReplicas=2",
+            "minInSyncReplicas = \"2\": sends would not wait for as many copies: raise inSyncReplicas"
+                .to_owned(),
+        ),
+        (
+            "enableControllerMode=true",
+            "enableControllerMode = \"true\": automatic failover is not available yet".to_owned(),
+        ),
         (
             "authenticationEnabled=true",
             "authenticationEnabled = \"true\": access control is not available yet".into(),

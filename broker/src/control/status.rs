@@ -2,10 +2,11 @@
 
 use crate::presence::Presence;
 use crate::reload::Applied;
+use crate::replication::Side;
 use crate::service::{self, Broker};
 use rmq_control::v1::{
     BrokerStatus, ConfigStatus, Disk, Identity, NameServerList, PermissionStatus, Phase, Recovery,
-    Registration, RejectedSetting, Role, Traffic,
+    Registration, RejectedSetting, Replica, Role, Traffic,
 };
 use rmq_host::http::Health as _;
 use rmq_pod::files;
@@ -77,8 +78,35 @@ pub(super) fn broker(presence: &Presence) -> BrokerStatus {
     }
     .into();
     status.max_offset = store.log_max.to_wire();
-    // Alone, a master confirms what it has written.
     status.confirmed_offset = store.log_max.to_wire();
+    match serving.broker.side() {
+        Some(Side::Master(side)) => {
+            status.epoch = side.epoch().into();
+            status.confirmed_offset = side.confirmed().to_wire();
+            let replicas = side.replicas();
+            // A pod's id is its ordinal.
+            let ordinal = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
+            let in_sync = replicas.iter().filter(|replica| replica.peer.in_sync);
+            status.in_sync.extend(in_sync.filter_map(|replica| ordinal(replica.broker_id)));
+            status.replicas = replicas
+                .iter()
+                .map(|replica| Replica {
+                    ordinal: ordinal(replica.broker_id).unwrap_or(u32::MAX),
+                    broker_id: replica.broker_id.unwrap_or(-1),
+                    address: replica.addr.to_string(),
+                    max_offset: replica.peer.received.to_wire(),
+                    lag_bytes: replica.behind,
+                    lag_ms: replica.peer.behind_for.map_or(u64::MAX, ms),
+                })
+                .collect();
+        }
+        Some(Side::Slave(side)) => {
+            status.epoch = side.view().epoch.into();
+            // Who is in sync with it says the master.
+            status.in_sync.clear();
+        }
+        None => {}
+    }
     status.flushed_offset = store.log_flushed.to_wire();
     status.registrations = serving
         .registrar

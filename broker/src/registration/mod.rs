@@ -38,6 +38,8 @@ pub trait Tables: Send + Sync + 'static {
     fn announcement(&self, only: Option<&BTreeSet<Arc<str>>>) -> Announcement;
     /// Name servers say that these topics are ordered.
     fn ordered(&self, topics: Vec<String>);
+    /// Where the master of this broker name is, as a name server tells its replicas.
+    fn master(&self, address: Option<&str>, ha_address: Option<&str>);
     /// Register every period even when nothing changed.
     fn force(&self) -> bool;
     /// Topics of one request; `None` for no bound.
@@ -391,6 +393,7 @@ impl Registrar {
                 let remark = answer.remark.map(|text| text.to_string()).unwrap_or_default();
                 return Err(TellError::Refused { code: answer.code, remark });
             }
+            tables.master(answer.ext.get("masterAddr"), answer.ext.get("haServerAddr"));
             let ordered = ordered_topics(&answer.body);
             if !ordered.is_empty() {
                 tables.ordered(ordered);

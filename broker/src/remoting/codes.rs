@@ -70,7 +70,7 @@ fn send(error: &SendError) -> i32 {
 
 fn send_refusal(error: &SendRefusal) -> i32 {
     match error {
-        SendRefusal::NotMaster => response::SYSTEM_BUSY,
+        SendRefusal::NotMaster => response::SERVICE_NOT_AVAILABLE,
         SendRefusal::BrokerNotWritable
         | SendRefusal::NotSendable { .. }
         | SendRefusal::Transaction => response::NO_PERMISSION,
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn sends() {
         for (error, code) in [
-            (SendRefusal::NotMaster, 2),
+            (SendRefusal::NotMaster, 14),
             (SendRefusal::NotYet { until: 1 }, 1),
             (SendRefusal::BrokerNotWritable, 16),
             (SendRefusal::Name(name()), 29),

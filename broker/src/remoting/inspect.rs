@@ -54,6 +54,7 @@ pub(super) fn handler(code: i32) -> Option<Handler> {
         request::GET_ALL_CONSUMER_OFFSET => Blocking(status::all_offsets),
         request::GET_ALL_DELAY_OFFSET => Inline(status::all_delays),
         request::GET_BROKER_HA_STATUS => Inline(status::ha_status),
+        request::EXCHANGE_BROKER_HA_INFO => Inline(status::ha_info),
         request::GET_BROKER_EPOCH_CACHE => Inline(status::epochs),
         _ => return None,
     })

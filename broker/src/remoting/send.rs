@@ -4,6 +4,7 @@ use super::codes;
 use super::front::{Inner, Own, busy, peer_of};
 use super::peers::{PeerConn, id_of};
 use super::refusal::Refusal;
+use crate::replication::{self, Side};
 use crate::service::send::{Send, SendError};
 use crate::service::send_back::{Back, BackError};
 use crate::service::traffic::Arrived;
@@ -96,6 +97,15 @@ impl<'a> Collected<'a> {
             self.puts.reserve(self.expected);
             self.pending.reserve(self.expected);
         }
+        if accepted.wait
+            && let Some(Side::Master(side)) = self.inner.broker.side()
+            && let Err(error) = side.admit()
+        {
+            self.inner.broker.traffic.put_failed();
+            let refusal = Refusal::internal(error.to_string());
+            refuse(self.inner, reply, code, refusal, self.began);
+            return;
+        }
         let token = u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
         self.puts.push(Put { token, messages: accepted.messages, wait: accepted.wait });
         self.pending.push(Some(Pending {
@@ -116,7 +126,10 @@ impl<'a> Collected<'a> {
         let Some(peer) = self.inner.peers.peer(id_of(conn)) else { return };
         let inner = Arc::clone(self.inner);
         let sent = Arc::new(Sent { inner, began: self.began, pending: Mutex::new(self.pending) });
-        let done: Arc<dyn PutDone> = Arc::new(Handover { sent: Arc::clone(&sent), peer });
+        let mut done: Arc<dyn PutDone> = Arc::new(Handover { sent: Arc::clone(&sent), peer });
+        if let Some(Side::Master(side)) = self.inner.broker.side() {
+            done = replication::hold(side, &self.puts, done);
+        }
         if let Err(refused) = self.inner.broker.store.put(PutGroup { puts: self.puts, done }) {
             sent.refuse(&refused, &busy());
         }
@@ -275,6 +288,8 @@ fn success(inner: &Inner, ok: &PutOk, queue: u32, uniq_key: &[u8], text: &mut St
     let code = match ok.status {
         PutStatus::Stored => response::SUCCESS,
         PutStatus::FlushDiskTimeout => response::FLUSH_DISK_TIMEOUT,
+        PutStatus::ReplicaTimeout => response::FLUSH_SLAVE_TIMEOUT,
+        PutStatus::NoReplica => response::SLAVE_NOT_AVAILABLE,
     };
     let mut answer = Command::response(code);
     let ext = &mut answer.ext;

@@ -1,9 +1,10 @@
-//! How the broker is: 28, 315, 306, 316, 329, 43 and 45.
+//! How the broker is: 28, 315, 306, 316, 329, 43 and 45, and its part in replication: 906 and 907.
 
 use super::clients::with_json;
 use super::front::{Answer, Call};
 use super::refusal::Refusal;
 use super::topics::shown;
+use crate::replication::{OURS, Side};
 use crate::service::Broker;
 use rmq_delivery::stats::Window;
 use rmq_model::Millis;
@@ -14,6 +15,7 @@ use rmq_remoting::header::ViewBrokerStats;
 use serde_json::{Value, json as value};
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 fn done(result: io::Result<()>) -> Answer {
     match result {
@@ -121,14 +123,87 @@ fn runtime_table(broker: &Broker) -> BTreeMap<String, String> {
     table
 }
 
-/// Replication as it stands: a master alone (907).
+/// Replication as it stands (907).
 pub(super) fn ha_status(call: &Call<'_>) -> Answer {
-    Ok(with_json(&value!({
-        "haConnectionInfo": [],
-        "inSyncSlaveNums": 0,
-        "master": true,
-        "masterCommitLogMaxOffset": call.broker().store.status().log_max.to_wire(),
-    })))
+    let broker = call.broker();
+    let end = broker.store.log_range().end.to_wire();
+    let status = match broker.side() {
+        Some(Side::Master(side)) => {
+            let replicas: Vec<Value> = side
+                .replicas()
+                .iter()
+                .map(|replica| {
+                    value!({
+                        "addr": replica.addr.to_string(),
+                        "diff": replica.behind,
+                        "inSync": replica.peer.in_sync,
+                        "slaveAckOffset": replica.peer.received.to_wire(),
+                        "transferFromWhere": replica.peer.received.to_wire(),
+                        "transferredByteInSecond": 0,
+                    })
+                })
+                .collect();
+            value!({
+                "haConnectionInfo": replicas,
+                "inSyncSlaveNums": side.in_sync().saturating_sub(1),
+                "master": true,
+                "masterCommitLogMaxOffset": end,
+            })
+        }
+        Some(Side::Slave(side)) => {
+            let view = side.view();
+            let (now, wall) = (broker.clock.monotonic(), broker.now());
+            let at = |time: Duration| {
+                let ago = now.saturating_sub(time).as_millis();
+                wall.saturating_sub(Millis::try_from(ago).unwrap_or(wall))
+            };
+            value!({
+                "haClientRuntimeInfo": {
+                    "lastReadTimestamp": at(view.heard),
+                    "lastWriteTimestamp": at(view.told),
+                    "masterAddr": view.master.ha_address.as_deref().unwrap_or(""),
+                    "masterFlushOffset": view.master_end.to_wire(),
+                    "maxOffset": view.end.to_wire(),
+                    "transferredByteInSecond": 0,
+                },
+                "haConnectionInfo": [],
+                "inSyncSlaveNums": 0,
+                "master": false,
+                "masterCommitLogMaxOffset": view.master_end.to_wire(),
+            })
+        }
+        None => value!({
+            "haConnectionInfo": [],
+            "inSyncSlaveNums": 0,
+            "master": true,
+            "masterCommitLogMaxOffset": end,
+        }),
+    };
+    Ok(with_json(&status))
+}
+
+/// What brokers ask each other about replication (906).
+pub(super) fn ha_info(call: &Call<'_>) -> Answer {
+    let broker = call.broker();
+    let answer = Command::response(response::SUCCESS);
+    Ok(match broker.side() {
+        Some(Side::Master(side)) => answer
+            .with_ext("masterFlushOffset", side.start_end().to_string())
+            .with_ext("masterAddress", broker.store_host().to_string())
+            .with_ext(OURS, "1"),
+        Some(Side::Slave(side)) => {
+            let view = side.view();
+            let text = |known: Option<&str>| known.unwrap_or("").to_owned();
+            answer
+                .with_ext("masterFlushOffset", view.master_end.to_string())
+                .with_ext(
+                    "masterHaAddress",
+                    view.master.ha_address.as_deref().unwrap_or("").to_owned(),
+                )
+                .with_ext("masterAddress", text(view.master.address.as_deref()))
+        }
+        None => answer,
+    })
 }
 
 /// Epochs exist only under a controller (1007).

@@ -20,12 +20,14 @@ pub mod waiting;
 
 use crate::config::{Config, KEYS, Settings};
 use crate::persist::TableFile;
+use crate::replication::{self, Side, Versions};
 use arc_swap::{ArcSwap, Guard};
 use groups::GroupTable;
 use parking_lot::{Mutex, RwLock};
 use rmq_delivery::clients::Notice;
 use rmq_delivery::delay::{Levels, Scheduler};
 use rmq_delivery::filter::Matcher;
+use rmq_delivery::pull::ReadRole;
 use rmq_delivery::{Clients, ConnId, Groups, Locks, Offsets, Topics};
 use rmq_model::peer::{Language, ProtocolVersion};
 use rmq_model::{Clock, DataVersion, LogOffset, Millis};
@@ -41,6 +43,11 @@ use tables::{LoadError, RequestModes, StoredDelays, StoredGroups, StoredOffsets,
 use topics::TopicTable;
 use traffic::Traffic;
 use waiting::Waiting;
+
+/// So long a replica waits for its master to come back before it serves in its place.
+const MASTER_AWAY: Duration = Duration::from_secs(2);
+/// How often replicas fetch consumer offsets.
+const OFFSETS_EVERY_MS: u64 = 2_000;
 
 /// Work that may block. Called with false when too much of it waits already.
 pub type Job = Box<dyn FnOnce(bool) + Send>;
@@ -129,6 +136,7 @@ pub struct Broker {
     /// Address that clients reach this broker at, once the port is known.
     store_host: OnceLock<SocketAddr>,
     outside: OnceLock<Arc<dyn Outside>>,
+    side: OnceLock<Side>,
     started: Millis,
 }
 
@@ -231,6 +239,7 @@ impl Broker {
             turn: AtomicU32::new(salt),
             store_host: OnceLock::new(),
             outside: OnceLock::new(),
+            side: OnceLock::new(),
             started: now,
             levels,
             clock,
@@ -245,6 +254,80 @@ impl Broker {
         // Set once by the start; a second call would be a fault there and changes nothing.
         self.store_host.set(store_host).ok();
         self.outside.set(outside).ok();
+    }
+
+    /// What the broker is in its group of replicas. Once, before the first request.
+    pub(crate) fn set_side(&self, side: Side) {
+        self.side.set(side).ok();
+    }
+
+    /// What the broker is in its group of replicas.
+    pub fn side(&self) -> Option<&Side> {
+        self.side.get()
+    }
+
+    /// The broker copies another's log: nothing is stored here.
+    pub fn is_slave(&self) -> bool {
+        replication::is_slave(&self.config.settings)
+    }
+
+    /// How reads are served.
+    pub(crate) fn read_role(&self) -> ReadRole {
+        let settings = self.settings();
+        let slave_read = settings.slave_read_enable;
+        let offset_check_in_slave = settings.offset_check_in_slave;
+        match self.side.get() {
+            Some(Side::Slave(side)) => {
+                let broker_id = settings.broker_id;
+                let away = side.away_for().is_some_and(|time| MASTER_AWAY < time);
+                let acts = settings.enable_slave_acting_master && away;
+                ReadRole {
+                    broker_id,
+                    min_broker_id: if away { broker_id } else { 0 },
+                    slave_read: slave_read || acts,
+                    offset_check_in_slave,
+                }
+            }
+            Some(Side::Master(_)) | None => ReadRole { slave_read, ..ReadRole::MASTER },
+        }
+    }
+
+    /// Replaces tables by the master's.
+    pub(crate) fn take_tables(
+        &self,
+        topics: StoredTopics,
+        groups: StoredGroups,
+        delays: &StoredDelays,
+    ) {
+        let StoredTopics { topics, version } = topics;
+        if self.topics.all().version() != version {
+            let names: Vec<Arc<str>> =
+                topics.iter().map(|topic| Arc::clone(&topic.topic_name)).collect();
+            self.topics.change(self.outside(), |table| table.replace(topics, version), |()| names);
+        }
+        let StoredGroups { groups, forbidden, version } = groups;
+        if self.groups.all().version() != version {
+            self.groups.change(|table| table.replace(groups, forbidden, version));
+        }
+        let progress: BTreeMap<i32, i64> = delays
+            .offset_table
+            .iter()
+            .filter_map(|(level, offset)| Some((i32::try_from(*level).ok()?, *offset)))
+            .collect();
+        let mut scheduler = self.scheduler.lock();
+        if scheduler.progress() != progress {
+            *scheduler = Scheduler::new(&self.levels, &progress, delays.data_version);
+            drop(scheduler);
+            self.delays_file.touch();
+        }
+    }
+
+    /// Replaces consumer offsets by the master's.
+    pub(crate) fn take_offsets(&self, offsets: &StoredOffsets) {
+        let skipped = self.offsets.lock().replace(&offsets.offset_table, offsets.data_version);
+        if 0 < skipped {
+            tracing::warn!(skipped, "left out consumer offsets that cannot be");
+        }
     }
 
     pub(crate) fn outside(&self) -> &dyn Outside {
@@ -405,6 +488,22 @@ impl Broker {
 
     pub(crate) fn modes_changed(&self) {
         self.modes_file.touch();
+    }
+}
+
+impl Versions for Broker {
+    fn versions(&self) -> [u64; 4] {
+        let digest = |version: DataVersion| {
+            let parts = [version.counter, version.state_version, version.timestamp];
+            parts.iter().fold(0_u64, |digest, part| {
+                digest.rotate_left(21) ^ part.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            })
+        };
+        // Offsets move all the time: their version counts commits in steps, so time does.
+        let now = self.now().unsigned_abs() / OFFSETS_EVERY_MS;
+        let topics = digest(self.topics.all().version());
+        let groups = digest(self.groups.all().version());
+        [topics, groups, now, digest(self.scheduler.lock().version())]
     }
 }
 

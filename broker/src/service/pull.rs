@@ -7,7 +7,7 @@ use rmq_delivery::filter::Matcher;
 use rmq_delivery::hold::Park;
 use rmq_delivery::pull::{
     self, PullAnswer, PullCode, PullDecision, PullFacts, PullFlags, PullRefusal, PullRequest,
-    ReadFacts, ReadRole, ReadStatus,
+    ReadFacts, ReadStatus,
 };
 use rmq_model::Millis;
 use rmq_model::group::SubscriptionGroupConfig;
@@ -218,7 +218,7 @@ impl Broker {
                 Ok(Planned::Reset(self.moved(&topic, &group, queue, offset)))
             }
             PullDecision::Read { queue, matcher } => {
-                let role = ReadRole::MASTER;
+                let role = self.read_role();
                 if let Some(offset) = pull::commit_of(request.flags, pull.commit_offset, true, role)
                 {
                     let mut offsets = self.offsets.lock();
@@ -258,7 +258,7 @@ impl Broker {
             lagging: false,
         };
         Pulled {
-            answer: pull::conclude(&facts, ReadRole::MASTER, group),
+            answer: pull::conclude(&facts, self.read_role(), group),
             topic_sys_flag: topic.topic_sys_flag,
             group_sys_flag: group.group_sys_flag,
             records: Bytes::new(),
@@ -317,7 +317,7 @@ impl Broker {
                 next: result.next_offset,
                 min: result.min_offset,
                 max: result.max_offset,
-                lagging: false,
+                lagging: !result.in_memory,
             },
             count: u64::try_from(result.count).unwrap_or(u64::MAX),
             records: result.records,
@@ -331,7 +331,7 @@ impl Broker {
             Err(error) => return parked.to.pulled(Err(error), !first),
         };
         let plan = &parked.plan;
-        let answer = pull::conclude(&read.facts, ReadRole::MASTER, &plan.group);
+        let answer = pull::conclude(&read.facts, self.read_role(), &plan.group);
         let settings = self.settings();
         let now = self.now();
         let wait = pull::park_until(

@@ -112,7 +112,7 @@ impl Broker {
         }
         let settings = self.settings();
         let facts = SendFacts {
-            slave: false,
+            slave: self.is_slave(),
             accept_from: settings.start_accept_send_request_time_stamp,
             broker: Permission(settings.broker_permission),
             body_bytes_max: usize::try_from(settings.max_message_size).unwrap_or(usize::MAX),

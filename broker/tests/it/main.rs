@@ -7,6 +7,7 @@ mod control;
 mod delay;
 mod inspect;
 mod produce;
+mod replica;
 mod restart;
 mod topics;
 mod wire;

@@ -70,7 +70,8 @@ impl FlushMode {
     /// `SYNC_FLUSH` with its defaults.
     pub const SYNC: Self = Self::Sync { timeout: Duration::from_secs(5) };
 
-    pub(crate) fn is_sync(self) -> bool {
+    /// Whether puts wait for the disk.
+    pub fn is_sync(self) -> bool {
         matches!(self, Self::Sync { .. })
     }
 }

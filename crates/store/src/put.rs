@@ -131,6 +131,12 @@ pub enum PutStatus {
     Stored,
     /// Stored, but not durable within the time allowed; its sync may still go on.
     FlushDiskTimeout,
+    /// Stored, but the replicas did not confirm it within the time allowed. Said by who waits for
+    /// replicas, not by the store.
+    ReplicaTimeout,
+    /// Stored, but within the time allowed there were too few replicas. Said by who waits for
+    /// replicas, not by the store.
+    NoReplica,
 }
 
 /// Why a put was not stored.

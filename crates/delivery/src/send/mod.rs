@@ -28,8 +28,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendRefusal {
-    /// Response code 2: this broker is a slave.
-    #[error("[REJECTREQUEST]system busy, start flow control for a while")]
+    /// Response code 14: this broker is a slave.
+    #[error("this broker is a replica, only its master stores messages")]
     NotMaster,
     /// Response code 1: `startAcceptSendRequestTimeStamp` lies ahead.
     #[error("broker unable to service, until {until}")]
