@@ -146,9 +146,11 @@ impl Object {
 
     /// The object with [`APPLIED_HASH`] over the rest of it. What it had before does not count.
     pub fn sealed(mut self) -> Self {
-        if let Some(annotations) = &mut self.metadata_mut().annotations {
-            annotations.remove(APPLIED_HASH);
+        let annotations = &mut self.metadata_mut().annotations;
+        if let Some(all) = annotations {
+            all.remove(APPLIED_HASH);
         }
+        annotations.take_if(|all| all.is_empty());
         let hash = hash(self.to_json().to_string().as_bytes());
         self.metadata_mut()
             .annotations
