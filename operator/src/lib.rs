@@ -24,6 +24,7 @@ mod metrics;
 #[cfg(test)]
 mod mock;
 mod observe;
+pub mod plugin;
 mod reconcile;
 mod report;
 mod run;

@@ -97,7 +97,10 @@ fn the_sample_manifests_give_the_plans_on_file() {
         compare(&name, &resolve(&only(&text), &Network).to_string());
         names.push(name);
     }
-    assert_eq!(names, ["2m-2s-async", "2m-2s-sync", "2m-noslave", "custom", "single"]);
+    assert_eq!(
+        names,
+        ["2m-2s-async", "2m-2s-sync", "2m-noslave", "custom", "production", "single"]
+    );
 }
 
 #[test]
