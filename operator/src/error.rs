@@ -85,6 +85,8 @@ fn class_of(error: &kube::Error) -> Class {
         return match status.code {
             // A namespace that goes away refuses new objects with 403; that ends by itself.
             403 if status.message.contains("being terminated") => Class::Transient,
+            // A patch carried the UID of what it meant, and the name is another object's by now.
+            422 if status.message.contains("metadata.uid: ") => Class::Transient,
             401 | 403 => Class::Permission,
             400 | 422 => Class::Invalid,
             404 | 408 | 409 | 410 | 429 | 500..=599 => Class::Transient,
@@ -140,6 +142,9 @@ mod tests {
         }
         let ending = api(403, "Forbidden", "unable to create: namespace a is being terminated");
         assert_eq!(ending.class(), Class::Transient);
+        // As an API server of release 1.34 says it.
+        let other = r#"Pod "p" is invalid: metadata.uid: Invalid value: "u": field is immutable"#;
+        assert_eq!(api(422, "Invalid", other).class(), Class::Transient);
         let late = Error::Timeout { tried: "get".to_owned(), after: Duration::from_secs(10) };
         assert_eq!((late.class(), late.code()), (Class::Transient, None));
         assert_eq!(Error::Bug("x".to_owned()).class(), Class::Bug);

@@ -40,8 +40,7 @@ pub(crate) async fn status(
     let body = json!({
         "apiVersion": API_VERSION,
         "kind": KIND,
-        // With the UID, a resource that was made anew meanwhile keeps its own status.
-        "metadata": {"name": key.name, "namespace": key.namespace, "uid": cluster.metadata.uid},
+        "metadata": {"name": key.name, "namespace": key.namespace},
         "status": status,
     });
     let api: Api<Cluster> = Api::namespaced(context.client.clone(), &key.namespace);

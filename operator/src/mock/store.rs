@@ -373,17 +373,13 @@ fn write(
         ("PATCH", None) if !content_type.contains("apply-patch") || place.status => {
             refusal(404, "NotFound", "not found")
         }
-        ("PATCH", there) if content_type.contains("apply-patch") => {
-            let uid = &body["metadata"]["uid"];
-            if there.is_some_and(|there| !uid.is_null() && there["metadata"]["uid"] != *uid) {
-                return refusal(409, "Conflict", "another UID");
-            }
+        ("PATCH", _) if content_type.contains("apply-patch") => {
             answer(200, &state.apply(place, body))
         }
         ("PATCH", Some(mut object)) => {
             let uid = &body["metadata"]["uid"];
             if !uid.is_null() && object["metadata"]["uid"] != *uid {
-                return refusal(409, "Conflict", "another UID");
+                return refusal(422, "Invalid", "metadata.uid: Invalid value: field is immutable");
             }
             merge(&mut object, body, true);
             answer(200, &state.store(&place.resource, &name, object))
