@@ -50,10 +50,10 @@ pub(crate) async fn start(
 ) -> Result<u16, StartSideError> {
     let config = &broker.config;
     let settings = &config.settings;
-    let next = match (settings.ha_listen_port, config.listen.port()) {
-        (0, 0) => 0, // any, as for requests
-        (0, _) => port.saturating_add(1),
-        (port, _) => port,
+    let next = match (config.listen.port(), settings.ha_listen_port) {
+        (0, _) => 0, // any, as for requests
+        (_, 0) => port.saturating_add(1),
+        (_, port) => port,
     };
     match (broker.side(), raw) {
         (Some(Side::Master(side)), _) => {
