@@ -8,7 +8,7 @@ use rmq_operator_api::cluster::LogFormat;
 use rmq_operator_api::manifest::{self, ManifestError};
 use rmq_operator_api::validate::validate_update;
 use rmq_operator_api::{Cluster, Shape};
-use rmq_operator_plan::{Endpoint, Environment, Paths, PodId, Ports, StorePaths, resolve};
+use rmq_operator_plan::{Dirs, Endpoint, Environment, PodId, Ports, resolve};
 
 use crate::local::read_text;
 use crate::output::Output;
@@ -142,16 +142,11 @@ impl Environment for Anywhere {
         };
         let ports = Ports { listen, ha: listen.saturating_add(1), http: cluster.spec.metrics.port };
         let any = "0.0.0.0".to_owned();
-        Endpoint { host: any.clone(), replication_host: any.clone(), bind: any, ports }
+        Endpoint { host: any.clone(), bind: any, ports }
     }
 
-    fn paths(&self, _: &str, pod: PodId) -> Paths {
-        match pod {
-            PodId::Namesrv { .. } => Paths::Namesrv { kv_config: String::new() },
-            PodId::Broker { .. } => {
-                Paths::Broker(StorePaths { root: String::new(), commit_log: String::new() })
-            }
-        }
+    fn dirs(&self, _: &str) -> Dirs {
+        Dirs { config: String::new(), data: String::new() }
     }
 
     fn log_format(&self) -> LogFormat {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use rmq_operator_api::Cluster;
 use rmq_operator_api::cluster::LogFormat;
-use rmq_operator_plan::{Endpoint, Environment, Paths, PodId, Ports, StorePaths};
+use rmq_operator_plan::{Dirs, Endpoint, Environment, PodId, Ports};
 use serde::{Deserialize, Serialize};
 
 use super::dirs::ClusterDir;
@@ -124,20 +124,13 @@ impl Environment for LocalEnvironment<'_> {
             }
         };
         let host = host.to_string();
-        Endpoint { replication_host: host.clone(), bind: host.clone(), host, ports }
+        Endpoint { bind: host.clone(), host, ports }
     }
 
-    fn paths(&self, name: &str, pod: PodId) -> Paths {
-        let folder = self.dir.pod(name);
+    fn dirs(&self, name: &str) -> Dirs {
         // The data directory is known to be UTF-8.
-        let text = |file: &str| folder.join(file).to_string_lossy().into_owned();
-        match pod {
-            PodId::Namesrv { .. } => Paths::Namesrv { kv_config: text("kvConfig.json") },
-            PodId::Broker { .. } => Paths::Broker(StorePaths {
-                root: text("store"),
-                commit_log: text("store/commitlog"),
-            }),
-        }
+        let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+        Dirs { config: text(self.dir.config(name)), data: text(self.dir.pod(name)) }
     }
 
     fn log_format(&self) -> LogFormat {
@@ -149,7 +142,7 @@ fn ports(listen: u16, http: u16) -> Ports {
     Ports { listen, ha: listen.saturating_add(1), http }
 }
 
-/// Name servers come first; the offset of a broker does not depend on how many of what there are,
+/// The offset of a broker does not depend on how many of what there are,
 /// so that no pod moves when a cluster grows.
 fn address_offset(pod: PodId) -> u32 {
     match pod {
@@ -160,7 +153,8 @@ fn address_offset(pod: PodId) -> u32 {
 
 fn port_offset(pod: PodId) -> u16 {
     let offset = match pod {
-        PodId::Namesrv { ordinal } => 2 * ordinal,
+        // Listen, http and control, behind all brokers.
+        PodId::Namesrv { ordinal } => 2260 + 4 * ordinal,
         PodId::Broker { group, ordinal } => 20 + 5 * (7 * group + ordinal),
     };
     u16::try_from(offset).unwrap_or(0)
@@ -195,7 +189,7 @@ mod tests {
             let environment = LocalEnvironment { block, dir: &dir };
             let plan = rmq_operator_plan::resolve(&largest(), &environment);
             let all: Vec<SocketAddr> = plan.processes.iter().flat_map(sockets).collect();
-            assert_eq!(all.len(), 9 * 2 + 64 * 7 * 4);
+            assert_eq!(all.len(), 9 * 3 + 64 * 7 * 5);
             assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{addressing:?}");
             for socket in all {
                 assert!(socket.ip().is_loopback(), "{socket}");

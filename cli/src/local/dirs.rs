@@ -5,7 +5,7 @@
 //!                      cluster.json     the manifest in force, addresses and plan
 //!                      state.json       what the supervisor sees, replaced at each change
 //!                      supervisor.log   starts, exits and restarts
-//!                      pods/<pod>/conf  settings, written at each start
+//!                      pods/<pod>/config/ its files, written at each start
 //!                                 store/ messages (brokers)
 //!                                 kvConfig.json (name servers)
 //!                                 log    what the pod logs, and log.1, log.2, ... before it
@@ -165,9 +165,9 @@ impl ClusterDir {
         self.path.join("pods").join(name)
     }
 
-    /// Settings of a pod.
-    pub fn conf(&self, pod: &str) -> PathBuf {
-        self.pod(pod).join("conf")
+    /// Configuration files of a pod.
+    pub fn config(&self, pod: &str) -> PathBuf {
+        self.pod(pod).join("config")
     }
 
     /// Log of a pod.

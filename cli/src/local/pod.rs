@@ -1,6 +1,7 @@
 //! Keeping one pod running.
 
 use std::convert::Infallible;
+use std::hash::BuildHasher as _;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
@@ -74,7 +75,8 @@ impl Pod {
                 Err(error) => Some(format!("cannot start: {error}")),
             };
             let Some(reason) = ended else { break };
-            let wait = backoff.next(clock.monotonic().saturating_sub(begun));
+            let chance = std::hash::RandomState::new().hash_one(backoff.in_a_row());
+            let wait = backoff.next(clock.monotonic().saturating_sub(begun), chance);
             let text = format!("in {:.1} s", wait.as_secs_f32());
             let again = backoff.in_a_row();
             self.journal.note(
@@ -112,10 +114,10 @@ impl Pod {
         let mut command = std::process::Command::new("/proc/self/exe");
         command
             .arg0("rmq")
-            .args([kind, "-c"])
-            .arg(self.dir.conf(name))
+            .arg(kind)
             .env_clear()
             .envs(ENVIRONMENT.iter().filter_map(|key| Some((key, std::env::var_os(key)?))))
+            .envs(&self.process.environment)
             .env(orphan::SUPERVISED, self.dir.log(name))
             .current_dir(self.dir.pod(name))
             .stdin(Stdio::piped())

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use rmq_host::{SystemClock, properties};
+use rmq_host::SystemClock;
 use rmq_model::Clock as _;
 use rmq_operator_api::validate::validate_update;
 use rmq_operator_api::{Cluster, manifest};
@@ -280,18 +280,17 @@ fn tell_changes(old: Option<&Identity>, plan: &Plan, output: &mut Output) -> io:
     Ok(())
 }
 
-/// Each pod's directory and properties file. They are written at every start, so a crash between
-/// loses nothing.
+/// Each pod's directory and configuration files. They are written at every start, so a crash
+/// between loses nothing.
 fn write_settings(dir: &ClusterDir, plan: &Plan) -> anyhow::Result<()> {
     for process in &plan.processes {
-        let path = dir.conf(&process.name);
-        let context = || format!("cannot write {}", path.display());
-        std::fs::create_dir_all(dir.pod(&process.name)).with_context(context)?;
-        let entries = process.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let text =
-            format!("# Written by `rmq up` from its manifest.\n{}", properties::write(entries));
-        let mut file = File::create(&path).with_context(context)?;
-        file.write_all(text.as_bytes()).with_context(context)?;
+        let config = dir.config(&process.name);
+        let context = || format!("cannot write to {}", config.display());
+        std::fs::create_dir_all(&config).with_context(context)?;
+        for (name, text) in &process.files {
+            let mut file = File::create(config.join(name)).with_context(context)?;
+            file.write_all(text.as_bytes()).with_context(context)?;
+        }
     }
     Ok(())
 }

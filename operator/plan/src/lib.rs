@@ -40,7 +40,7 @@ pub use names::Names;
 pub use object::{Kind, Object};
 pub use observed::{Live, Observed};
 pub use plan::{
-    BrokerIdentity, Component, Endpoint, Paths, Plan, PodId, Ports, Process, Role, StorePaths,
+    BrokerIdentity, Component, Dirs, Endpoint, Paths, Plan, PodId, Ports, Process, Role, StorePaths,
 };
 pub use resolve::{Environment, resolve};
 pub use stage::Stage;

@@ -37,8 +37,15 @@ pub struct Process {
     pub endpoint: Endpoint,
     /// Where it keeps its files.
     pub paths: Paths,
-    /// The settings it starts with, by the names of the original.
+    /// The settings it comes to, by the names of the original: those of its files under those that
+    /// it derives from its environment.
     pub settings: BTreeMap<String, String>,
+    /// The environment variables that make it this pod.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// The files of its configuration directory.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
 }
 
 /// What a pod runs.
@@ -124,8 +131,6 @@ impl fmt::Display for Role {
 pub struct Endpoint {
     /// What clients are told: `brokerIP1`, or the host part of a name server's address.
     pub host: String,
-    /// What replicas are told: `brokerIP2`.
-    pub replication_host: String,
     /// Address it listens on.
     pub bind: String,
     /// Its ports.
@@ -149,6 +154,20 @@ impl Ports {
     pub fn fast(self) -> u16 {
         self.listen.saturating_sub(2)
     }
+
+    /// Port of the control API.
+    pub fn control(self) -> u16 {
+        self.listen.saturating_add(2)
+    }
+}
+
+/// Where a pod keeps everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dirs {
+    /// Its configuration files.
+    pub config: String,
+    /// Its data.
+    pub data: String,
 }
 
 impl Process {
@@ -161,8 +180,8 @@ impl Process {
     pub fn listening_ports(&self) -> Vec<u16> {
         let ports = self.endpoint.ports;
         let mut all = match self.component {
-            Component::Namesrv => vec![ports.listen],
-            Component::Broker => vec![ports.listen, ports.fast(), ports.ha],
+            Component::Namesrv => vec![ports.listen, ports.control()],
+            Component::Broker => vec![ports.listen, ports.fast(), ports.ha, ports.control()],
         };
         if self.serves_http() {
             all.push(ports.http);

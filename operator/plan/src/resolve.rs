@@ -1,13 +1,22 @@
 //! From the manifest to the plan.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use rmq_operator_api::cluster::{LogFormat, Logging};
 use rmq_operator_api::{Cluster, Replication, Shape};
+use rmq_pod::files::{
+    BROKER_CONF, NAMESRV_ADDRS, NAMESRV_CONF, REPLICATION_CONF, ReplicationConf, name_servers_text,
+    settings_text,
+};
+use rmq_pod::{
+    Advertise, AdvertisedHost, BrokerPod, BrokerTemplate, Facts, NameServerPod, NameServerTemplate,
+    Place as PodPlace, Shared,
+};
 
 use crate::group::group_name;
 use crate::plan::{
-    BrokerIdentity, Component, Endpoint, Paths, Plan, PodId, Process, Role, StorePaths,
+    BrokerIdentity, Component, Dirs, Endpoint, Paths, Plan, PodId, Process, Role, StorePaths,
 };
 
 /// Where pods live: everything about a pod that is not in the manifest.
@@ -17,8 +26,8 @@ use crate::plan::{
 pub trait Environment {
     /// How the pod is reached. Its ports follow the manifest where the place allows it.
     fn endpoint(&self, cluster: &Cluster, pod: PodId) -> Endpoint;
-    /// Where it keeps its files; `name` is the pod's name.
-    fn paths(&self, name: &str, pod: PodId) -> Paths;
+    /// Where it keeps everything; `name` is the pod's name.
+    fn dirs(&self, name: &str) -> Dirs;
     /// Form of log lines when the manifest does not say.
     fn log_format(&self) -> LogFormat;
 }
@@ -34,12 +43,15 @@ pub fn resolve(cluster: &Cluster, environment: &impl Environment) -> Plan {
     for ordinal in 0..cluster.name_server_replicas() {
         processes.push(name_server(cluster, environment, ordinal, &mut warnings));
     }
-    let name_servers = if cluster.spec.nameserver.external_addresses.is_empty() {
-        let own: Vec<String> = processes.iter().map(Process::address).collect();
-        own.join(";")
+    let name_servers: Vec<String> = if cluster.spec.nameserver.external_addresses.is_empty() {
+        processes.iter().map(Process::address).collect()
     } else {
-        cluster.spec.nameserver.external_addresses.join(";")
+        cluster.spec.nameserver.external_addresses.clone()
     };
+    for process in &mut processes {
+        let list = name_servers_text(&name_servers);
+        process.files.insert(NAMESRV_ADDRS.to_owned(), list);
+    }
     for group in 0..shape.groups {
         for ordinal in 0..shape.replicas_per_group {
             let place = Place { shape, group, ordinal, name_servers: &name_servers };
@@ -58,7 +70,7 @@ pub fn resolve(cluster: &Cluster, environment: &impl Environment) -> Plan {
     Plan {
         name: cluster.name().to_owned(),
         cluster_name: cluster.cluster_name().to_owned(),
-        name_servers,
+        name_servers: name_servers.join(";"),
         replicas_per_group: shape.replicas_per_group,
         processes,
         warnings,
@@ -70,7 +82,7 @@ struct Place<'a> {
     shape: Shape,
     group: u32,
     ordinal: u32,
-    name_servers: &'a str,
+    name_servers: &'a [String],
 }
 
 fn name_server(
@@ -79,17 +91,25 @@ fn name_server(
     ordinal: u32,
     warnings: &mut Vec<String>,
 ) -> Process {
-    let pod = PodId::Namesrv { ordinal };
     let name = format!("{}-namesrv-{ordinal}", cluster.name());
-    let endpoint = environment.endpoint(cluster, pod);
-    let paths = environment.paths(&name, pod);
-    let mut derived = shared_settings(cluster, environment, &endpoint);
-    set(&mut derived, "listenPort", endpoint.ports.listen);
-    if let Paths::Namesrv { kv_config } = &paths {
-        set(&mut derived, "kvConfigPath", kv_config);
+    let endpoint = environment.endpoint(cluster, PodId::Namesrv { ordinal });
+    let dirs = environment.dirs(&name);
+    let template = NameServerTemplate { shared: shared(cluster, &endpoint, &dirs) };
+    let place = PodPlace { name: name.clone(), ordinal, ..PodPlace::default() };
+    let pod = NameServerPod { place, template };
+    let mut wanted = cluster.spec.nameserver.config.clone();
+    logging(cluster, environment, &name, &mut wanted, warnings);
+    let files = [(NAMESRV_CONF.to_owned(), settings_text(&wanted))].into();
+    Process {
+        component: Component::Namesrv,
+        broker: None,
+        paths: Paths::Namesrv { kv_config: format!("{}/kvConfig.json", dirs.data) },
+        settings: merge(&name, wanted, pod.derive(), warnings),
+        environment: variables(pod.variables()),
+        files,
+        name,
+        endpoint,
     }
-    let settings = merge(&name, cluster.spec.nameserver.config.clone(), derived, warnings);
-    Process { name, component: Component::Namesrv, broker: None, endpoint, paths, settings }
 }
 
 fn broker(
@@ -98,48 +118,33 @@ fn broker(
     place: &Place<'_>,
     warnings: &mut Vec<String>,
 ) -> Process {
+    let Place { shape, ordinal, .. } = *place;
     let brokers = &cluster.spec.brokers;
-    let pod = PodId::Broker { group: place.group, ordinal: place.ordinal };
     let group = group_name(&brokers.name_prefix, place.group);
-    let name = format!("{}-{group}-{}", cluster.name(), place.ordinal);
-    let endpoint = environment.endpoint(cluster, pod);
-    let paths = environment.paths(&name, pod);
-    let role = match (place.ordinal, place.shape.replication) {
+    let name = format!("{}-{group}-{ordinal}", cluster.name());
+    let endpoint = environment.endpoint(cluster, PodId::Broker { group: place.group, ordinal });
+    let dirs = environment.dirs(&name);
+    let role = match (ordinal, shape.replication) {
         (0, Replication::Sync) => Role::SyncMaster,
         (0, Replication::Async) => Role::AsyncMaster,
         _ => Role::Slave,
     };
-    let replicas = place.shape.replicas_per_group;
-
-    let mut derived = shared_settings(cluster, environment, &endpoint);
-    if cluster.spec.metrics.enabled {
-        set(&mut derived, "metricsExporterType", "PROM");
-    }
-    set(&mut derived, "brokerClusterName", cluster.cluster_name());
-    set(&mut derived, "brokerName", &group);
-    set(&mut derived, "brokerId", place.ordinal);
-    set(&mut derived, "brokerRole", role);
-    set(&mut derived, "brokerIP1", &endpoint.host);
-    set(&mut derived, "brokerIP2", &endpoint.replication_host);
-    set(&mut derived, "namesrvAddr", place.name_servers);
-    set(&mut derived, "listenPort", endpoint.ports.listen);
-    set(&mut derived, "haListenPort", endpoint.ports.ha);
-    // Without inSyncReplicas a synchronous master would confirm alone: its default is 1.
-    set(&mut derived, "totalReplicas", replicas);
-    match place.shape.replication {
-        Replication::Async => set(&mut derived, "inSyncReplicas", 1),
-        Replication::Sync => {
-            set(&mut derived, "inSyncReplicas", replicas);
-            set(&mut derived, "minInSyncReplicas", brokers.sync.min_in_sync);
-            set(&mut derived, "allAckInSyncStateSet", true);
-        }
-    }
-    if let Paths::Broker(store) = &paths {
-        store_settings(store, &mut derived);
-    }
-    if brokers.slave_read {
-        set(&mut derived, "slaveReadEnable", true);
-    }
+    let replication = match shape.replication {
+        Replication::Async => rmq_pod::Replication::Async,
+        Replication::Sync => rmq_pod::Replication::Sync,
+    };
+    let pod = BrokerPod {
+        place: PodPlace { name: name.clone(), ordinal, ..PodPlace::default() },
+        template: BrokerTemplate {
+            replicas: shape.replicas_per_group,
+            replication,
+            advertise: Advertise::External,
+            advertised_host: Some(AdvertisedHost::default().for_all(&endpoint.host, None)),
+            ..BrokerTemplate::new(shared(cluster, &endpoint, &dirs), &group)
+        },
+    };
+    let replication_conf =
+        ReplicationConf::of(shape.replicas_per_group, replication, brokers.sync.min_in_sync);
 
     // As the example configurations of the original have them; users may change these.
     let mut wanted: BTreeMap<String, String> =
@@ -151,45 +156,70 @@ fn broker(
     for one in brokers.group_overrides.iter().filter(|one| one.name == group) {
         wanted.extend(one.config.clone());
     }
-    let settings = merge(&name, wanted, derived, warnings);
-    let broker = Some(BrokerIdentity { name: group, id: place.ordinal, role });
-    Process { name, component: Component::Broker, broker, endpoint, paths, settings }
+    if brokers.slave_read {
+        set(&mut wanted, "slaveReadEnable", true);
+    }
+    logging(cluster, environment, &name, &mut wanted, warnings);
+    let files = [
+        (BROKER_CONF.to_owned(), settings_text(&wanted)),
+        (NAMESRV_ADDRS.to_owned(), name_servers_text(place.name_servers)),
+        (REPLICATION_CONF.to_owned(), replication_conf.text()),
+    ];
+    let facts = Facts {
+        name_servers: place.name_servers,
+        replication: Some(replication_conf),
+        ..Facts::default()
+    };
+    let derived = pod.derive(&facts).unwrap_or_else(|error| {
+        warnings.push(format!("{name}: {error}"));
+        BTreeMap::new()
+    });
+    let root = format!("{}/store", dirs.data);
+    Process {
+        component: Component::Broker,
+        broker: Some(BrokerIdentity { name: group, id: ordinal, role }),
+        paths: Paths::Broker(StorePaths { commit_log: format!("{root}/commitlog"), root }),
+        settings: merge(&name, wanted, derived, warnings),
+        environment: variables(pod.variables()),
+        files: files.into(),
+        name,
+        endpoint,
+    }
 }
 
-/// What every process is told about its surroundings.
-fn shared_settings(
+/// What every pod of the cluster is told.
+fn shared(cluster: &Cluster, endpoint: &Endpoint, dirs: &Dirs) -> Shared {
+    let bind: Option<IpAddr> = endpoint.bind.parse().ok();
+    Shared {
+        http_port: cluster.spec.metrics.enabled.then_some(endpoint.ports.http),
+        config_dir: dirs.config.clone(),
+        data_dir: dirs.data.clone(),
+        bind: bind.filter(|ip| !ip.is_unspecified()),
+        ..Shared::new(cluster.cluster_name(), "", endpoint.ports.listen)
+    }
+}
+
+fn variables(all: Vec<(&'static str, String)>) -> BTreeMap<String, String> {
+    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// `spec.logging` over what `config` says about it.
+fn logging(
     cluster: &Cluster,
     environment: &impl Environment,
-    endpoint: &Endpoint,
-) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::new();
-    set(&mut settings, "bindAddress", &endpoint.bind);
-    if cluster.spec.metrics.enabled {
-        set(&mut settings, "metricsPromExporterHost", &endpoint.bind);
-        set(&mut settings, "metricsPromExporterPort", endpoint.ports.http);
-    }
+    pod: &str,
+    wanted: &mut BTreeMap<String, String>,
+    warnings: &mut Vec<String>,
+) {
     let logging: &Logging = &cluster.spec.logging;
+    let mut settings = BTreeMap::new();
     set(&mut settings, "logLevel", logging.directives());
     let format = match logging.format.unwrap_or(environment.log_format()) {
         LogFormat::Json => "json",
         LogFormat::Text => "text",
     };
     set(&mut settings, "logFormat", format);
-    settings
-}
-
-fn store_settings(store: &StorePaths, settings: &mut BTreeMap<String, String>) {
-    let root = &store.root;
-    set(settings, "storePathRootDir", root);
-    set(settings, "storePathCommitLog", &store.commit_log);
-    for (key, file) in [
-        ("storePathConsumeQueue", "consumequeue"),
-        ("storePathIndex", "index"),
-        ("storeCheckpoint", "checkpoint"),
-        ("abortFile", "abort"),
-    ] {
-        set(settings, key, format_args!("{root}/{file}"));
-    }
+    *wanted = merge(pod, std::mem::take(wanted), settings, warnings);
 }
 
 fn set(settings: &mut BTreeMap<String, String>, key: &str, value: impl std::fmt::Display) {

@@ -13,7 +13,7 @@ use rmq_operator_api::cluster::LogFormat;
 use rmq_operator_api::{Cluster, manifest};
 use rmq_operator_plan::diff::{Change, diff};
 use rmq_operator_plan::{
-    Component, Endpoint, Environment, Paths, Plan, PodId, Ports, Role, StorePaths, resolve,
+    Component, Dirs, Endpoint, Environment, Plan, PodId, Ports, Role, resolve,
 };
 
 /// Pods as a cluster network would have them: a name each, the same ports for all.
@@ -30,19 +30,11 @@ impl Environment for Network {
             }
         };
         let ports = Ports { listen, ha: listen.saturating_add(1), http: cluster.spec.metrics.port };
-        Endpoint { replication_host: host.clone(), host, bind: "0.0.0.0".to_owned(), ports }
+        Endpoint { host, bind: "0.0.0.0".to_owned(), ports }
     }
 
-    fn paths(&self, name: &str, pod: PodId) -> Paths {
-        match pod {
-            PodId::Namesrv { .. } => {
-                Paths::Namesrv { kv_config: format!("/data/{name}/kvConfig.json") }
-            }
-            PodId::Broker { .. } => Paths::Broker(StorePaths {
-                root: format!("/data/{name}/store"),
-                commit_log: format!("/data/{name}/store/commitlog"),
-            }),
-        }
+    fn dirs(&self, name: &str) -> Dirs {
+        Dirs { config: format!("/etc/{name}"), data: format!("/data/{name}") }
     }
 
     fn log_format(&self) -> LogFormat {
