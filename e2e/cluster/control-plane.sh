@@ -4,7 +4,11 @@
 . "$(dirname "$0")/lib.sh"
 is_running apiserver && is_running controller-manager && exit 0
 
-if [ "$(id -u)" = 0 ] && ! ip link show "$BRIDGE" >/dev/null 2>&1; then
+if [ "$(id -u)" = 0 ] && ip link show "$BRIDGE" >/dev/null 2>&1; then
+  # Two clusters would share addresses, ports and rules, and end each other.
+  [ -e "$RUN/bridge" ] || die "the interface $BRIDGE is there: another cluster runs; end it with its KUBE_ROOT, or ip link del $BRIDGE"
+elif [ "$(id -u)" = 0 ]; then
+  touch "$RUN/bridge"
   ip link add "$BRIDGE" type bridge
   ip addr add "$API_IP/32" dev "$BRIDGE"
   ip link set "$BRIDGE" up

@@ -21,7 +21,8 @@ stop 'containerd-*'
 each_started '*' finish
 rm -f "$RUN/started"
 
-if [ "$(id -u)" = 0 ]; then
+# Another cluster's are left alone.
+if [ -e "$RUN/bridge" ]; then
   [ -f "$ETC/proxy.yaml" ] && "$BIN/kube-proxy" --cleanup --config="$ETC/proxy.yaml" >/dev/null 2>&1
   awk -v root="$ROOT/" 'index($2, root) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do umount -l "$mount"; done
   for space in /var/run/netns/cni-*; do [ -e "$space" ] && ip netns del "${space##*/}"; done

@@ -15,6 +15,9 @@ use super::space::Space;
 
 const OURS: &str = "app.kubernetes.io/managed-by=rocketmq.rs-operator";
 
+/// Annotation by which the operator knows what it has applied.
+const APPLIED: &str = "rocketmq.rs/applied-hash";
+
 fn kinds() -> [ApiResource; 7] {
     [
         ApiResource::erase::<ServiceAccount>(&()),
@@ -70,6 +73,10 @@ pub async fn shapes(space: &Space, cluster: &str) -> anyhow::Result<BTreeMap<Str
         metadata.creation_timestamp = None;
         metadata.managed_fields = None;
         metadata.generation = None;
+        // Of the whole object, with all that is left out here.
+        if let Some(annotations) = &mut metadata.annotations {
+            annotations.remove(APPLIED);
+        }
         if let Some(data) = object.data.as_object_mut() {
             data.remove("status");
             if let Some(Value::Object(secret)) = data.get_mut("data")
