@@ -119,20 +119,27 @@ async fn one(scope: &Scope, cluster: &Cluster, key: &ClusterKey) -> Result<Actio
 
 /// Carries out the decision's steps. What was seen before a disruptive one is replaced by a fresh
 /// look, `look` included.
+///
+/// # Errors
+/// The first one. An essential step that fails ends it; after another one the rest is done still.
 async fn act(scope: &Scope, key: &ClusterKey, look: &mut Look) -> Result<(), Error> {
     let context = &*scope.context;
     let steps = std::mem::take(&mut look.decision.steps);
+    let mut failed = Ok(());
     for step in &steps {
         if step.is_disruptive() {
-            return Box::pin(disrupt(scope, key, look, step)).await;
+            return failed.and(Box::pin(disrupt(scope, key, look, step)).await);
         }
         debug!(cluster = %key, %step, "acting");
         let actor = Actor { context, key, sight: &look.sight };
-        if actor.step(step).await? == Flow::Stop {
-            return Ok(());
+        match actor.step(step).await {
+            Ok(Flow::Next) => {}
+            Ok(Flow::Stop) => break,
+            Err(error) if step.is_essential() => return failed.and(Err(error)),
+            Err(error) => failed = failed.and(Err(error)),
         }
     }
-    Ok(())
+    failed
 }
 
 /// Carries out `step` if everything, read anew from the API server and the processes themselves,

@@ -294,3 +294,39 @@ fn nothing_disruptive_is_done_on_old_news() {
         }
     });
 }
+
+#[test]
+fn only_an_essential_step_that_fails_keeps_the_rest_from_being_done() {
+    use rmq_operator_plan::{Kind, Step};
+    on_runtime(async {
+        for (essential, written) in [(false, true), (true, false)] {
+            let store = store();
+            let life = Life::begin(&store);
+            let cluster = serde_json::from_value(cluster()).expect("it is one");
+            let key = ClusterKey::new("ns", "c");
+            let seen = Look::at(&life.scope, &cluster, &key, Freshness::Cached).await;
+            let mut look = seen.expect("it can be seen");
+            let apply = |kind| {
+                let is_it = |step: &&Step| matches!(step, Step::Apply(one) if one.kind() == kind);
+                look.decision.steps.iter().find(is_it).cloned()
+            };
+            let service = apply(Kind::Service).expect("it has services");
+            let config_map = apply(Kind::ConfigMap).expect("it has settings");
+            let refused = if essential {
+                store.forbid("services");
+                service
+            } else {
+                store.forbid("persistentvolumeclaims");
+                let (name, uid) = ("store-c-broker-a-0".to_owned(), "uid".to_owned());
+                Step::ResizeClaim { name, uid, size: "2Gi".to_owned() }
+            };
+            look.decision.steps = vec![refused, config_map];
+            store.take_writes();
+            let error = act(&life.scope, &key, &mut look).await.expect_err("one is refused");
+            assert_eq!(error.class(), Class::Permission);
+            let writes = store.take_writes();
+            let found = writes.iter().any(|write| write.starts_with("PATCH configmaps/"));
+            assert_eq!(found, written, "{writes:?}");
+        }
+    });
+}
