@@ -15,7 +15,7 @@ RUN set -eu; \
     for name in rmq-nameserver rmq-broker rmq-operator; do \
       mkdir -p "/out/$name/tmp"; \
       chmod 1777 "/out/$name/tmp"; \
-      strip --strip-debug -o "/out/$name/$name" "target/$target/release/$name"; \
+      strip --strip-all -o "/out/$name/$name" "target/$target/release/$name"; \
     done; \
     mkdir -p /out/data /out/rmq-nameserver/etc/rocketmq /out/rmq-broker/etc/rocketmq
 
