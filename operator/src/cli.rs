@@ -1,6 +1,5 @@
 //! The command line.
 
-use crate::lint;
 use crate::run::{self, Images};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -10,7 +9,6 @@ use rmq_host::telemetry::{self, Format, TelemetryConfig};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -33,8 +31,6 @@ enum Command {
     Run(Box<RunOptions>),
     /// Print the definition of the resource, for `kubectl apply --server-side -f -`
     Crds,
-    /// Check manifests as the API server and the operator would
-    Lint(LintOptions),
 }
 
 /// How to run.
@@ -88,13 +84,6 @@ enum LogFormat {
     Json,
 }
 
-#[derive(Clone, Debug, Args)]
-struct LintOptions {
-    /// File with manifests; `-` reads standard input
-    #[arg(short = 'f', long = "file", value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
-}
-
 /// The whole program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line = match CommandLine::try_parse_from(args) {
@@ -117,7 +106,6 @@ fn dispatch(line: CommandLine) -> anyhow::Result<ExitCode> {
             std::io::stdout().lock().write_all(rmq_operator_api::crd::yaml().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Lint(options)) => lint::run(&options.files),
     }
 }
 
@@ -182,7 +170,6 @@ mod tests {
     fn bad_lines_are_refused() {
         for bad in [
             &["walk"][..],
-            &["lint"],
             &["run", "--metrics-address", "8080"],
             &["run", "--log-format", "xml"],
             &["run", "rest"],

@@ -19,7 +19,6 @@ mod health;
 mod images;
 mod kinds;
 mod leader;
-mod lint;
 mod metrics;
 #[cfg(test)]
 mod mock;

@@ -9,8 +9,8 @@
 pub mod addressing;
 pub mod advice;
 pub mod brokers;
-#[cfg(any(test, feature = "cel"))]
-pub mod cel;
+#[cfg(test)]
+mod cel;
 pub mod cluster;
 pub mod config;
 pub mod crd;
