@@ -236,7 +236,11 @@ fn a_permission_lasts_until_the_next_start() {
     let permission = pod.status().permission.expect("always there");
     assert_eq!((permission.perm, &*permission.reason), (4, "a test"));
     // A change of the file does not take it away.
-    pod.mount("broker.conf", "brokerPermission=6\nshortPollingTimeMills=7");
+    pod.mount(
+        "broker.conf",
+        "mappedFileSizeCommitLog=16777216\nmaxHashSlotNum=1000\nbrokerPermission=6\n\
+         shortPollingTimeMills=7",
+    );
     assert!(pod.reload().rejected.is_none());
     assert_eq!(pod.status().permission.map(|one| one.perm), Some(4));
     drop(wire);

@@ -124,7 +124,7 @@ impl Object {
         }
     }
 
-    /// Its name; objects that [`crate::build`] makes always have one.
+    /// Its name; objects that [`build()`](crate::build()) makes always have one.
     pub fn name(&self) -> &str {
         self.metadata().name.as_deref().unwrap_or_default()
     }

@@ -7,7 +7,7 @@ use rmq_operator_api::{Shape, meta};
 use crate::intent::{Intent, Start};
 use crate::names;
 
-/// What [`crate::build`] takes from what runs rather than from the manifest.
+/// What [`build()`](crate::build()) takes from what runs rather than from the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stage {
     /// Name servers.

@@ -54,7 +54,10 @@ pub(crate) const STEPS: &[Step] = &[
         shows: "unit, property, vector and crash tests; generated pages are current",
         needs: &[],
         tools: &[],
-        work: || cargo(&["test", "--workspace", "--locked", "--lib", "--bins", "--tests"]),
+        work: || {
+            let all = ["--workspace", "--locked", "--lib", "--bins", "--tests", "--no-fail-fast"];
+            cargo(&[&["test"][..], &all[..]].concat())
+        },
     },
     Step {
         name: "doctest",
