@@ -99,8 +99,14 @@ func stage(c *scenario, queues int, options ...producer.Option) (string, rocketm
 	return name, p, err
 }
 
+// client is what every consumer has in common.
+type client interface {
+	Start() error
+	Shutdown() error
+}
+
 // begin starts a consumer that has its subscriptions; it ends with the scenario.
-func begin(c *scenario, made rocketmq.PushConsumer) error {
+func begin(c *scenario, made client) error {
 	if err := made.Start(); err != nil {
 		return err
 	}
