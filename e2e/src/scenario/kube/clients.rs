@@ -11,7 +11,10 @@ use crate::scenario::drivers::Driver;
 use crate::scenario::suite::Stage;
 
 /// What shows routes, sending, both ways of reading, and sharing of queues.
-const CASES: &[&str] = &["send.", "pull.", "consume.all", "group.rebalance"];
+const CASES: [(Driver, &[&str]); 2] = [
+    (Driver::Java5, &["send.", "pull.", "consume.all", "group.rebalance"]),
+    (Driver::Go, &["go.send", "go.push", "go.pull", "go.rebalance"]),
+];
 
 pub(super) async fn run(stage: Stage) -> anyhow::Result<()> {
     let space = stage.space("").await?;
@@ -25,10 +28,10 @@ pub(super) async fn run(stage: Stage) -> anyhow::Result<()> {
     let info = load::client(&name_servers)?.admin().cluster_info().await?;
     let broker = info.brokers.get("broker-a").context("no broker-a")?;
     let broker = broker.addresses.get(&MASTER_ID).context("broker-a has no master")?.clone();
-    for driver in [Driver::Java5, Driver::Go] {
+    for (driver, cases) in CASES {
         let (peers, directory) = (stage.peers.clone(), stage.directory.clone());
         let (name_servers, broker) = (name_servers.parse()?, broker.parse()?);
-        let cases: Vec<String> = CASES.iter().map(|&case| case.to_owned()).collect();
+        let cases: Vec<String> = cases.iter().map(|&case| case.to_owned()).collect();
         let seen = tokio::task::spawn_blocking(move || {
             driver.run_at(&peers, name_servers, broker, &directory, &cases)
         })
