@@ -169,7 +169,7 @@ pub(super) async fn config(stage: Stage) -> anyhow::Result<()> {
     same_lives(&before, &space.lives("demo", None).await?)?;
 
     with_setting(&space, "fileReservedTime", "many").await?;
-    let refused = space.condition("demo", "ConfigApplied", "False", SHORT).await?;
+    let refused = space.condition("demo", "SpecValid", "False", SHORT).await?;
     let message = refused.get("message").and_then(Value::as_str).unwrap_or_default();
     ensure!(message.contains("fileReservedTime"), "the condition names no key: {message}");
     becomes(&space, "fileReservedTime", "71").await?;

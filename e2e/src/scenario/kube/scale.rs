@@ -97,10 +97,11 @@ pub(super) async fn groups(stage: Stage) -> anyhow::Result<()> {
     space.apply("demo", &with("/brokers", "groups", json!(3))).await?;
     space.ready("demo", LONG).await?;
     same_lives(&first, &space.lives("demo", None).await?)?;
-    until(SHORT, "the topic is on the new group", || async {
+    until(SHORT, "the topic can be written to on the new group", || async {
         client.forget_route("backlog");
         let route = client.route("backlog").await?;
-        Ok(route.queues.iter().any(|queues| &*queues.broker == "broker-c").then_some(()))
+        let queues = route.write_queues();
+        Ok(queues.iter().any(|queue| &*queue.broker_name == "broker-c").then_some(()))
     })
     .await?;
     let mut sent = BTreeSet::from(["first".to_owned()]);
