@@ -44,7 +44,7 @@ const SCENARIOS: &[Scenario] = &[
         name: "clients",
         shows: "the Java and the Go client work with a cluster of pods",
         beside_others: true,
-        proven: false,
+        proven: true,
         work: |stage| Box::pin(clients::run(stage)),
     },
     Scenario {
