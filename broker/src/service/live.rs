@@ -136,6 +136,8 @@ impl Broker {
             self.topics.change(self.outside(), change, name);
         }
         if settings.broker_permission != before.broker_permission {
+            let anew = |topics: &mut rmq_delivery::Topics| topics.announce_anew(now);
+            self.topics.change(self.outside(), anew, |()| Vec::new());
             self.outside().all_topics_changed();
         }
     }

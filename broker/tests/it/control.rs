@@ -255,6 +255,26 @@ fn a_permission_lasts_until_the_next_start() {
 }
 
 #[test]
+fn a_permission_is_news_to_name_servers() {
+    let pod = Pod::new();
+    let mut wire = pod.wire();
+    // They take topics only under a version that they have not seen.
+    let mut version = || {
+        let all: serde_json::Value =
+            serde_json::from_slice(&wire.ok(21, &[], b"").body).expect("JSON");
+        all["dataVersion"]["counter"].as_i64().expect("a number")
+    };
+    let first = version();
+    pod.set_permission(4, pod.target()).expect("set");
+    let second = version();
+    assert!(first < second, "{first} {second}");
+    pod.set_permission(4, pod.target()).expect("set");
+    assert_eq!(version(), second, "nothing changed");
+    pod.set_permission(6, pod.target()).expect("set");
+    assert!(second < version());
+}
+
+#[test]
 fn hot_settings_change_at_once_and_others_wait_for_a_restart() {
     let pod = Pod::new();
     let before = pod.status().config.expect("a pod has files");

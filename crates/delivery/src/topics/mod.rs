@@ -252,6 +252,14 @@ impl Topics {
         (**template != wanted).then(|| self.put(now, wanted))
     }
 
+    /// Counts a change of what all topics are told to be, though none of them changed: name servers
+    /// look at topics only under a version that they have not seen.
+    ///
+    /// Source: RocketMQ 5.3 `AdminBrokerProcessor#updateBrokerConfig`, key `brokerPermission`.
+    pub fn announce_anew(&mut self, now: Millis) {
+        self.change(now, |_table| ());
+    }
+
     /// From now on changes carry this epoch.
     pub fn set_state_version(&mut self, state_version: i64) {
         self.state_version = state_version;
