@@ -11,7 +11,7 @@ use rmq_control::v1::{
     RejectedSetting, ShutdownReply, ShutdownRequest,
 };
 use rmq_host::Tasks;
-use rmq_host::grpc::{self, ControlConfig, TokenGuard};
+use rmq_host::grpc::{self, ControlConfig};
 use rmq_host::http::Health as _;
 use rmq_host::ids::random_id;
 use std::io;
@@ -31,23 +31,13 @@ pub(crate) async fn serve(
     asked: &CancellationToken,
     tasks: &Tasks,
 ) -> io::Result<SocketAddr> {
-    let listener = grpc::bind(config.address).await?;
-    let address = listener.local_addr()?;
-    let guard = TokenGuard::new(config.token_file.as_deref());
     let control = Control {
         server: Arc::clone(server),
         mounts,
         incarnation: random_id(),
         asked: asked.clone(),
     };
-    let service = NameServerServer::with_interceptor(control, guard);
-    tasks.spawn("control", |stop| async move {
-        let stopped = stop.clone().cancelled_owned();
-        let serve =
-            grpc::server().serve_with_incoming_shutdown(service, grpc::accepted(listener), stopped);
-        grpc::until_stopped(serve, stop).await
-    });
-    Ok(address)
+    grpc::serve(config, NameServerServer::new(control), tasks).await
 }
 
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use rmq_control::v1::{
 };
 use rmq_control::{REASON_CHARS_MAX, check_target};
 use rmq_host::Tasks;
-use rmq_host::grpc::{self, ControlConfig, TokenGuard};
+use rmq_host::grpc::{self, ControlConfig};
 use rmq_host::http::Health as _;
 use std::io;
 use std::net::SocketAddr;
@@ -39,18 +39,8 @@ pub(crate) async fn serve(
     presence: &Arc<Presence>,
     tasks: &Tasks,
 ) -> io::Result<SocketAddr> {
-    let listener = grpc::bind(config.address).await?;
-    let address = listener.local_addr()?;
-    let guard = TokenGuard::new(config.token_file.as_deref());
     let control = Control { presence: Arc::clone(presence) };
-    let service = BrokerServer::with_interceptor(control, guard);
-    tasks.spawn("control", |stop| async move {
-        let stopped = stop.clone().cancelled_owned();
-        let serve =
-            grpc::server().serve_with_incoming_shutdown(service, grpc::accepted(listener), stopped);
-        grpc::until_stopped(serve, stop).await
-    });
-    Ok(address)
+    grpc::serve(config, BrokerServer::new(control), tasks).await
 }
 
 /// The service behind the control port.

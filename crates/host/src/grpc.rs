@@ -1,13 +1,18 @@
 //! The port of the control API: bounded connections, each request with the cluster's token.
 
+use crate::Tasks;
 use crate::files::{self, Stamp};
 use futures_util::Stream;
 use parking_lot::Mutex;
+use rmq_control::tonic::body::Body;
+use rmq_control::tonic::codegen::{InterceptedService, Service, http};
+use rmq_control::tonic::server::NamedService;
 use rmq_control::tonic::service::Interceptor;
 use rmq_control::tonic::transport::Server;
 use rmq_control::tonic::transport::server::Connected;
 use rmq_control::tonic::{Request, Status};
 use rmq_control::{bearer_token, same_token};
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,7 +23,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// Connections at a time: operators, replicas and people with a tool.
@@ -27,6 +31,8 @@ const CONNECTIONS_MAX: usize = 64;
 const CALLS_MAX: u32 = 16;
 /// A peer that does not answer for twice this long holds no place.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long calls under way may take when the server stops.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 /// Longest token.
 const TOKEN_BYTES_MAX: u64 = 4096;
 
@@ -39,9 +45,42 @@ pub struct ControlConfig {
     pub token_file: Option<PathBuf>,
 }
 
-/// A server with the bounds of the control port, to be given its service and
-/// [`Accepted`] connections.
-pub fn server() -> Server {
+/// Takes the address of `config` and serves `api` there as one of `tasks`, to callers with the token.
+/// Calls under way when the tasks are told to stop have [`LAST_CALLS`] to end.
+///
+/// # Errors
+/// When the address cannot be had; the error names it.
+pub async fn serve<S>(config: &ControlConfig, api: S, tasks: &Tasks) -> io::Result<SocketAddr>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let listener = bind(config.address).await?;
+    let address = listener.local_addr()?;
+    let guard = TokenGuard::new(config.token_file.as_deref());
+    let service = InterceptedService::new(api, guard);
+    tasks.spawn("control", |stop| async move {
+        let stopped = stop.clone().cancelled_owned();
+        let serving = server().serve_with_incoming_shutdown(service, accepted(listener), stopped);
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_CALLS).await;
+        };
+        tokio::select! {
+            served = serving => Ok(served?),
+            () = late => Ok(()),
+        }
+    });
+    Ok(address)
+}
+
+/// A server with the bounds of the control port.
+fn server() -> Server {
     Server::builder()
         .max_concurrent_streams(CALLS_MAX)
         .concurrency_limit_per_connection(CALLS_MAX.try_into().unwrap_or(usize::MAX))
@@ -52,18 +91,14 @@ pub fn server() -> Server {
         .initial_connection_window_size(128 * 1024)
 }
 
-/// Takes the address.
-///
-/// # Errors
-/// When the address cannot be had; the error names it.
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot listen on {address} for control: {error}"))
     })
 }
 
 /// The connections that `listener` accepts; those beyond the bound are closed at once.
-pub fn accepted(listener: TcpListener) -> impl Stream<Item = io::Result<Accepted>> {
+fn accepted(listener: TcpListener) -> impl Stream<Item = io::Result<Accepted>> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     futures_util::stream::unfold((listener, places), async |(listener, places)| {
         loop {
@@ -84,27 +119,9 @@ pub fn accepted(listener: TcpListener) -> impl Stream<Item = io::Result<Accepted
     })
 }
 
-/// Runs a server that ends when `stop` is cancelled; calls under way then have a second to end.
-///
-/// # Errors
-/// When serving fails for good.
-pub async fn until_stopped(
-    serve: impl Future<Output = Result<(), rmq_control::tonic::transport::Error>>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let late = async {
-        stop.cancelled().await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    };
-    tokio::select! {
-        served = serve => Ok(served?),
-        () = late => Ok(()),
-    }
-}
-
 /// A connection that holds a place.
 #[derive(Debug)]
-pub struct Accepted {
+struct Accepted {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
 }
@@ -144,7 +161,7 @@ impl AsyncWrite for Accepted {
 
 /// Lets only calls through that carry the token of a file, as the file is at that moment.
 #[derive(Clone, Debug)]
-pub struct TokenGuard(Option<Arc<TokenFile>>);
+struct TokenGuard(Option<Arc<TokenFile>>);
 
 #[derive(Debug)]
 struct TokenFile {
@@ -154,7 +171,7 @@ struct TokenFile {
 
 impl TokenGuard {
     /// Of this file; without one every call is let through.
-    pub fn new(file: Option<&Path>) -> Self {
+    fn new(file: Option<&Path>) -> Self {
         let guard = |path: &Path| TokenFile { path: path.to_owned(), known: Mutex::default() };
         Self(file.map(|path| Arc::new(guard(path))))
     }
