@@ -8,7 +8,7 @@ use rmq_remoting::json;
 
 fuzz_target!(|data: &[u8]| {
     for version in [ProtocolVersion(26), ProtocolVersion::V3_0_11, ProtocolVersion::CURRENT] {
-        let _ = RegisterBody::decode(data, version, 0);
+        let _ = RegisterBody::decode(data, version);
     }
     let _ = json::from_slice::<HeartbeatData>(data);
     let _ = json::from_slice::<LockBatch>(data);

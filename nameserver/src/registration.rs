@@ -4,25 +4,17 @@ use crate::routes::{QueueEntry, Table};
 use rmq_model::Permission;
 use rmq_model::peer::ProtocolVersion;
 use rmq_model::topic::TopicConfig;
-use rmq_remoting::body::{QueueData, RegisterBody, RegisterBodyError, TopicRouteData, body_crc};
+use rmq_remoting::body::{QueueData, RegisterBody, RegisterBodyError, TopicRouteData};
 use rmq_remoting::json::{self, JsonError};
 use serde_json::Value;
 use std::sync::Arc;
-
-/// Checks the CRC over the body as it was sent; 0 is not checked.
-///
-/// # Errors
-/// [`RegisterBodyError::Crc`] when it is another.
-pub fn check_crc(body: &[u8], crc: i32) -> Result<(), RegisterBodyError> {
-    if crc == 0 || crc == body_crc(body) { Ok(()) } else { Err(RegisterBodyError::Crc) }
-}
 
 /// Reads a body; an empty one is an empty table of version 0.
 ///
 /// # Errors
 /// When it is malformed.
 pub fn decode(body: &[u8], version: ProtocolVersion) -> Result<Table, RegisterBodyError> {
-    let body = RegisterBody::decode(body, version, 0)?;
+    let body = RegisterBody::decode(body, version)?;
     let wrapper = body.topic_config_serialize_wrapper;
     let topics = wrapper.topic_config_table.into_iter();
     let mappings = wrapper.topic_queue_mapping_info_map.unwrap_or_default();
@@ -213,15 +205,6 @@ mod tests {
         assert_eq!(decode_queue_datas(text.as_bytes()).expect("good"), [("b".into(), entry)]);
         assert!(decode_queue_datas(b"{}").expect("empty").is_empty());
         assert!(decode_queue_datas(b"").is_err());
-    }
-
-    #[test]
-    fn the_crc_has_31_bits() {
-        let crc = body_crc(b"body");
-        for (sent, good) in [(0, true), (crc, true), (crc ^ 1, false), (-1, false)] {
-            assert_eq!(check_crc(b"body", sent).is_ok(), good, "{sent}");
-        }
-        assert_eq!(check_crc(b"x", 1).expect_err("wrong").to_string(), "crc32 not match");
     }
 
     proptest! {

@@ -4,9 +4,10 @@
 
 use rmq_model::topic::TopicConfig;
 use rmq_model::{DataVersion, Permission};
-use rmq_remoting::Command;
+use rmq_remoting::body::{RegisterBody, TopicConfigWrapper, body_crc};
 use rmq_remoting::code::request;
-use serde::Serialize;
+use rmq_remoting::header::{OfBroker, RegisterBroker};
+use rmq_remoting::{Command, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -36,52 +37,45 @@ pub struct Announcement {
     pub permission: Permission,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Wrapper<'a> {
-    data_version: DataVersion,
-    mapping_data_version: DataVersion,
-    topic_config_table: BTreeMap<&'a str, TopicConfig>,
-    topic_queue_mapping_detail_map: BTreeMap<&'a str, ()>,
-    topic_queue_mapping_info_map: BTreeMap<&'a str, ()>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Body<'a> {
-    filter_server_list: [&'a str; 0],
-    topic_config_serialize_wrapper: Wrapper<'a>,
-}
-
 impl Identity {
-    fn fields(&self, command: Command) -> Command {
-        command
-            .with_ext("brokerName", &self.broker)
-            .with_ext("brokerAddr", &self.address)
-            .with_ext("clusterName", &self.cluster)
-            .with_ext("brokerId", self.broker_id.to_string())
+    fn header(&self) -> OfBroker {
+        OfBroker {
+            broker_name: (&self.broker).into(),
+            broker_addr: (&self.address).into(),
+            cluster_name: (&self.cluster).into(),
+            broker_id: self.broker_id,
+        }
     }
 
     /// Request 103.
     pub fn register(&self, announcement: &Announcement) -> Command {
-        let body = announcement.to_json();
-        let crc = rmq_record::body_crc(&body);
-        self.fields(Command::request(request::REGISTER_BROKER))
-            .with_ext("haServerAddr", &self.ha_address)
-            .with_ext("compressed", "false")
-            .with_ext("bodyCrc32", crc.to_string())
-            .with_body(body)
+        let body = announcement.body().encode();
+        let OfBroker { broker_name, broker_addr, cluster_name, broker_id } = self.header();
+        let header = RegisterBroker {
+            broker_name,
+            broker_addr,
+            cluster_name,
+            ha_server_addr: (&self.ha_address).into(),
+            broker_id,
+            heartbeat_timeout_millis: None,
+            enable_acting_master: None,
+            compressed: false,
+            body_crc32: body_crc(&body),
+            zone_name: None,
+        };
+        Command::request(request::REGISTER_BROKER).with_header(&header).with_body(body)
     }
 
     /// Request 322: whether the name server knows this version.
     pub fn query_version(&self, version: DataVersion) -> Command {
-        let body = serde_json::to_vec(&version).unwrap_or_default();
-        self.fields(Command::request(request::QUERY_DATA_VERSION)).with_body(body)
+        Command::request(request::QUERY_DATA_VERSION)
+            .with_header(&self.header())
+            .with_body(json::to_vec(&version))
     }
 
     /// Request 104.
     pub fn unregister(&self) -> Command {
-        self.fields(Command::request(request::UNREGISTER_BROKER))
+        Command::request(request::UNREGISTER_BROKER).with_header(&self.header())
     }
 }
 
@@ -95,26 +89,21 @@ impl Announcement {
         self.topics.chunks(max).map(part).collect()
     }
 
-    fn to_json(&self) -> Vec<u8> {
-        let topic_config_table = self
-            .topics
-            .iter()
-            .map(|topic| {
-                let perm = self.effective(topic.perm);
-                (&*topic.topic_name, TopicConfig { perm, ..TopicConfig::clone(topic) })
-            })
-            .collect();
-        let body = Body {
-            filter_server_list: [],
-            topic_config_serialize_wrapper: Wrapper {
+    fn body(&self) -> RegisterBody {
+        let topics = self.topics.iter().map(|topic| {
+            let perm = self.effective(topic.perm);
+            (Arc::clone(&topic.topic_name), TopicConfig { perm, ..TopicConfig::clone(topic) })
+        });
+        RegisterBody {
+            filter_server_list: Some(Vec::new()),
+            topic_config_serialize_wrapper: TopicConfigWrapper {
                 data_version: self.version,
-                mapping_data_version: DataVersion { counter: 0, ..self.version },
-                topic_config_table,
-                topic_queue_mapping_detail_map: BTreeMap::new(),
-                topic_queue_mapping_info_map: BTreeMap::new(),
+                mapping_data_version: Some(DataVersion { counter: 0, ..self.version }),
+                topic_config_table: topics.collect(),
+                topic_queue_mapping_detail_map: Some(BTreeMap::new()),
+                topic_queue_mapping_info_map: Some(BTreeMap::new()),
             },
-        };
-        serde_json::to_vec(&body).unwrap_or_default()
+        }
     }
 
     /// A broker that is not both readable and writable takes its missing bits from every topic.
@@ -160,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(command.ext.get(key), Some(value), "{key}");
         }
-        let crc = rmq_record::body_crc(&command.body).to_string();
+        let crc = body_crc(&command.body).to_string();
         assert_eq!(command.ext.get("bodyCrc32"), Some(crc.as_str()));
         let text = String::from_utf8(command.body.to_vec()).expect("JSON is UTF-8");
         assert_eq!(
@@ -185,7 +174,7 @@ mod tests {
     #[test]
     fn the_brokers_permission_is_taken_from_every_topic() {
         for (broker, topic) in [(6, 7), (7, 7), (4, 4), (2, 2), (0, 0)] {
-            let body = announcement(Permission(broker)).to_json();
+            let body = announcement(Permission(broker)).body().encode();
             let text = String::from_utf8(body).expect("JSON is UTF-8");
             assert!(text.contains(&format!("\"perm\":{topic},")), "{broker}: {text}");
         }

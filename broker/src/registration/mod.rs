@@ -11,9 +11,12 @@ use parking_lot::Mutex;
 use rmq_host::Tasks;
 use rmq_model::{Clock, DataVersion};
 use rmq_net::{ClientConfig, ConnectError, Connection, Connector, Request, RequestError, Service};
+use rmq_remoting::body::{KvTable, TopicRouteData};
 use rmq_remoting::code::{request, response};
+use rmq_remoting::header::{
+    GetRoute, HeaderError, QueryDataVersionResponse, RegisterBrokerResponse,
+};
 use rmq_remoting::{Command, json};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +62,7 @@ pub struct Timing {
 #[derive(Clone, Debug)]
 pub enum Route {
     /// The answer to 105.
-    Known(Value),
+    Known(TopicRouteData),
     /// They do not know the topic.
     None,
     /// None of them answered.
@@ -73,6 +76,8 @@ enum TellError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Request(#[from] RequestError),
+    #[error("its answer is not understood")]
+    Answer(#[from] HeaderError),
     #[error("refused with code {code}: {remark}")]
     Refused { code: i32, remark: String },
 }
@@ -393,7 +398,8 @@ impl Registrar {
                 let remark = answer.remark.map(|text| text.to_string()).unwrap_or_default();
                 return Err(TellError::Refused { code: answer.code, remark });
             }
-            tables.master(answer.ext.get("masterAddr"), answer.ext.get("haServerAddr"));
+            let known: RegisterBrokerResponse = answer.decode()?;
+            tables.master(known.master_addr.as_deref(), known.ha_server_addr.as_deref());
             let ordered = ordered_topics(&answer.body);
             if !ordered.is_empty() {
                 tables.ordered(ordered);
@@ -411,7 +417,8 @@ impl Registrar {
             let version: DataVersion = tables.announcement(Some(&BTreeSet::new())).version;
             let query = identity.query_version(version);
             let answer = conn.request(query, timing.timeout).await;
-            if answer.is_ok_and(|answer| answer.ext.get("changed") == Some("false")) {
+            let known = answer.ok().and_then(|answer| answer.decode().ok());
+            if known.is_some_and(|known: QueryDataVersionResponse| !known.changed) {
                 self.note(address, Ok(()));
                 return;
             }
@@ -423,13 +430,16 @@ impl Registrar {
     pub async fn route(&self, topic: &str) -> Route {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         for conn in links.into_iter().filter(|conn| !conn.is_closed()) {
-            let ask = Command::request(request::GET_ROUTEINFO_BY_TOPIC)
-                .with_ext("topic", topic.to_owned())
-                .with_ext("acceptStandardJsonOnly", "true");
+            let ask = Command::request(request::GET_ROUTEINFO_BY_TOPIC).with_header(&GetRoute {
+                topic: topic.to_owned().into(),
+                accept_standard_json_only: true,
+                zone_name: None,
+                zone_mode: false,
+            });
             let Ok(answer) = conn.request(ask, ROUTE_TIMEOUT).await else { continue };
             match answer.code {
                 response::SUCCESS => {
-                    if let Ok(route) = json::to_value(&answer.body) {
+                    if let Ok(route) = json::from_slice(&answer.body) {
                         return Route::Known(route);
                     }
                 }
@@ -446,14 +456,14 @@ impl Registrar {
         // First: a lost connection would have the broker registered again.
         self.stopped.cancel();
         let links: Vec<_> = self.links.lock().drain().collect();
-        for (address, conn) in links {
-            if conn.is_closed() {
-                continue;
-            }
+        let open = links.into_iter().filter(|(_, conn)| !conn.is_closed());
+        let told = open.map(async |(address, conn)| {
             if let Err(error) = conn.request(identity.unregister(), UNREGISTER_TIMEOUT).await {
                 tracing::warn!(%address, %error, "not unregistered");
             }
-        }
+        });
+        // At once: the time is theirs together, whoever of them does not answer.
+        futures_util::future::join_all(told).await;
         self.connector.shutdown(UNREGISTER_TIMEOUT).await;
     }
 }
@@ -474,9 +484,8 @@ fn ordered_topics(body: &[u8]) -> Vec<String> {
     if body.is_empty() {
         return Vec::new();
     }
-    let table = json::to_value(body).ok();
-    let table = table.as_ref().and_then(|value| value.get("table")).and_then(Value::as_object);
-    table.into_iter().flatten().map(|(topic, _)| topic.clone()).collect()
+    let table = json::from_slice(body).unwrap_or_else(|_malformed| KvTable::default()).table;
+    table.into_keys().map(|topic| topic.to_string()).collect()
 }
 
 #[cfg(test)]

@@ -1,67 +1,42 @@
 //! Clients: 34, 35, 38, 41, 42 and 46.
 
+use super::body;
 use super::front::{Answer, Call};
-use super::json;
 use super::refusal::Refusal;
 use crate::service::clients::Heartbeat;
 use rmq_delivery::clients::{ConsumerEntry, HeartbeatForm};
-use rmq_model::client::{ConsumeFromWhere, ConsumeType, MessageModel};
 use rmq_remoting::Command;
+use rmq_remoting::body::{
+    CheckClientConfig, ConsumerData, ConsumerIdList, HeartbeatData, LockBatch, LockBatchResponse,
+};
 use rmq_remoting::code::response;
 use rmq_remoting::header::{ConsumerGroup, HeartbeatResponse, UnregisterClient};
-use serde_json::{Value, json as value};
-use std::sync::Arc;
 
-pub(super) const CONSUME_TYPES: [(&str, ConsumeType); 3] = [
-    ("CONSUME_ACTIVELY", ConsumeType::Actively),
-    ("CONSUME_PASSIVELY", ConsumeType::Passively),
-    ("CONSUME_POP", ConsumeType::Pop),
-];
-
-pub(super) const MESSAGE_MODELS: [(&str, MessageModel); 2] =
-    [("BROADCASTING", MessageModel::Broadcasting), ("CLUSTERING", MessageModel::Clustering)];
-
-const FROM_WHERE: [(&str, ConsumeFromWhere); 6] = [
-    ("CONSUME_FROM_LAST_OFFSET", ConsumeFromWhere::ConsumeFromLastOffset),
-    (
-        "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST",
-        ConsumeFromWhere::ConsumeFromLastOffsetAndFromMinWhenBootFirst,
-    ),
-    ("CONSUME_FROM_MIN_OFFSET", ConsumeFromWhere::ConsumeFromMinOffset),
-    ("CONSUME_FROM_MAX_OFFSET", ConsumeFromWhere::ConsumeFromMaxOffset),
-    ("CONSUME_FROM_FIRST_OFFSET", ConsumeFromWhere::ConsumeFromFirstOffset),
-    ("CONSUME_FROM_TIMESTAMP", ConsumeFromWhere::ConsumeFromTimestamp),
-];
-
-fn heartbeat_of(body: &[u8]) -> Result<Heartbeat, Refusal> {
-    let body = json::object(body)?;
-    let client_id = json::required(&body, "clientID")?;
-    let fingerprint = i32::try_from(json::number(&body, "heartbeatFingerprint")).unwrap_or(0);
-    let group = |entry: &Value| -> Option<Arc<str>> {
-        let name = json::text(entry, "groupName");
-        (!name.is_empty()).then(|| name.into())
-    };
-    let consumer = |entry: &Value| {
-        let subscriptions = json::list(entry, "subscriptionDataSet").iter().map(json::subscription);
+fn heartbeat_of(body: HeartbeatData) -> Result<Heartbeat, Refusal> {
+    body::required("clientID", &body.client_id)?;
+    let consumer = |entry: ConsumerData| {
+        let subscriptions = entry.subscription_data_set.into_iter();
         let consumer = ConsumerEntry {
-            group: group(entry)?,
-            consume_type: json::choice(entry, "consumeType", &CONSUME_TYPES),
-            model: json::choice(entry, "messageModel", &MESSAGE_MODELS),
-            from_where: json::choice(entry, "consumeFromWhere", &FROM_WHERE),
+            group: entry.group_name,
+            consume_type: entry.consume_type,
+            model: entry.message_model,
+            from_where: entry.consume_from_where,
             subscriptions: subscriptions.filter(|data| !data.topic.is_empty()).collect(),
         };
-        Some((consumer, json::flag(entry, "unitMode")))
+        (consumer, entry.unit_mode)
     };
+    let producers = body.producer_data_set.into_iter().map(|entry| entry.group_name);
+    let consumers = body.consumer_data_set.into_iter();
     Ok(Heartbeat {
-        client_id: client_id.into(),
-        form: HeartbeatForm::of(fingerprint, json::flag(&body, "withoutSub")),
-        producers: json::list(&body, "producerDataSet").iter().filter_map(group).collect(),
-        consumers: json::list(&body, "consumerDataSet").iter().filter_map(consumer).collect(),
+        client_id: body.client_id,
+        form: HeartbeatForm::of(body.heartbeat_fingerprint, body.without_sub),
+        producers: producers.filter(|group| !group.is_empty()).collect(),
+        consumers: consumers.filter(|entry| !entry.group_name.is_empty()).map(consumer).collect(),
     })
 }
 
 pub(super) fn heartbeat(call: &Call<'_>) -> Answer {
-    let heartbeat = heartbeat_of(&call.command.body)?;
+    let heartbeat = heartbeat_of(body::read(call.command)?)?;
     let sub_change = call.broker().heartbeat(&call.peer, &heartbeat)?;
     let header = HeartbeatResponse { support_v2: true, sub_change };
     Ok(Command::response(response::SUCCESS).with_header(&header))
@@ -80,48 +55,51 @@ pub(super) fn ids(call: &Call<'_>) -> Answer {
     let Some(ids) = call.broker().consumer_ids(group) else {
         return Err(Refusal::internal(format!("no consumer for this group, {group}")));
     };
-    Ok(with_json(&value!({"consumerIdList": ids})))
+    Ok(body::success(&ConsumerIdList { consumer_id_list: ids }))
 }
 
-/// Success with a JSON body.
-pub(super) fn with_json(body: &Value) -> Command {
-    Command::response(response::SUCCESS).with_body(json::to_vec(body))
+/// The queues a client means.
+fn lock_batch(call: &Call<'_>) -> Result<LockBatch, Refusal> {
+    let mut body: LockBatch = body::read(call.command)?;
+    body::required("consumerGroup", &body.consumer_group)?;
+    body::required("clientId", &body.client_id)?;
+    body.mq_set.retain(|queue| !queue.topic.is_empty());
+    Ok(body)
 }
 
 pub(super) fn lock(call: &Call<'_>) -> Answer {
-    let body = json::object(&call.command.body)?;
-    let group = json::required(&body, "consumerGroup")?;
-    let client = json::required(&body, "clientId")?;
-    let granted = call.broker().lock_queues(&group, &client, json::queues(&body, "mqSet"));
-    Ok(with_json(&value!({"lockOKMQSet": granted})))
+    let LockBatch { client_id, consumer_group, mq_set, .. } = lock_batch(call)?;
+    let lock_ok_mq_set = call.broker().lock_queues(&consumer_group, &client_id, mq_set);
+    Ok(body::success(&LockBatchResponse { lock_ok_mq_set }))
 }
 
 pub(super) fn unlock(call: &Call<'_>) -> Answer {
-    let body = json::object(&call.command.body)?;
-    let group = json::required(&body, "consumerGroup")?;
-    let client = json::required(&body, "clientId")?;
-    call.broker().unlock_queues(&group, &client, &json::queues(&body, "mqSet"));
+    let LockBatch { client_id, consumer_group, mq_set, .. } = lock_batch(call)?;
+    call.broker().unlock_queues(&consumer_group, &client_id, &mq_set);
     Ok(Command::response(response::SUCCESS))
 }
 
 pub(super) fn check(call: &Call<'_>) -> Answer {
-    let body = json::object(&call.command.body)?;
-    if let Some(data) = body.get("subscriptionData").filter(|data| data.is_object()) {
-        let data = json::subscription(data);
-        if !data.is_tag() {
-            // Clients take only this code for "your expression is not accepted".
-            call.broker().check_subscription(&data).map_err(|error| {
-                Refusal::new(response::SUBSCRIPTION_PARSE_FAILED, error.to_string())
-            })?;
-        }
-        call.broker().check_subscription(&data)?;
+    let CheckClientConfig { subscription_data: data, .. } = body::read(call.command)?;
+    if !data.is_tag() {
+        // Clients take only this code for "your expression is not accepted".
+        call.broker().check_subscription(&data).map_err(|error| {
+            Refusal::new(response::SUBSCRIPTION_PARSE_FAILED, error.to_string())
+        })?;
     }
+    call.broker().check_subscription(&data)?;
     Ok(Command::response(response::SUCCESS))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rmq_model::client::{ConsumeFromWhere, MessageModel};
+    use std::sync::Arc;
+
+    fn heartbeat_of(body: &'static [u8]) -> Result<Heartbeat, Refusal> {
+        super::heartbeat_of(body::read(&Command::request(34).with_body(body))?)
+    }
 
     #[test]
     fn heartbeats_of_java_and_cpp_are_read() {

@@ -1,23 +1,25 @@
 //! What a broker asks of clients for others: 222 with 220, 223 with 221, 307 and 309.
 
-use super::clients::with_json;
+use super::body;
 use super::front::{Answer, Call, Inner, Own};
-use super::inspect::{by_queue, queue};
-use super::json as members;
+use super::inspect::queue;
 use super::refusal::Refusal;
 use crate::service::reset::ResetAsk;
 use bytes::Bytes;
 use rmq_delivery::clients::Member;
+use rmq_model::MessageQueue;
 use rmq_model::peer::{Language, ProtocolVersion};
 use rmq_net::RequestError;
 use rmq_record::OffsetId;
+use rmq_remoting::body::{
+    ClientStatus, ConsumerStatus, QueueOffset, ResetOffsetBody, ResetOffsetListBody,
+};
 use rmq_remoting::code::{request, response};
 use rmq_remoting::header::{
     ConsumeMessageDirectly, GetClientStatus, GetConsumerRunningInfo, GetConsumerStatus,
     ResetClientOffset, ResetOffset,
 };
 use rmq_remoting::{Command, json};
-use serde_json::{Map, Value, json as value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,12 +42,12 @@ pub(super) fn reset_offset(call: &Call<'_>) -> Answer {
     };
     let broker = call.broker();
     let topic: Arc<str> = header.topic.to_arc();
-    let table = |targets: &BTreeMap<i32, i64>| {
-        let entry = |(id, offset): (&i32, &i64)| (queue(broker, &topic, *id), value!(offset));
-        value!({"offsetTable": by_queue(targets.iter().map(entry))})
+    let table = |targets: BTreeMap<i32, i64>| {
+        let entry = |(id, offset)| (queue(broker, &topic, id), offset);
+        ResetOffsetBody { offset_table: targets.into_iter().map(entry).collect() }
     };
     if broker.settings().use_server_side_reset_offset {
-        return Ok(with_json(&table(&broker.reset_on_broker(&ask)?)));
+        return Ok(body::success(&table(broker.reset_on_broker(&ask)?)));
     }
     let targets = broker.reset_targets(&ask)?;
     let members = broker.consumers(&header.group);
@@ -54,15 +56,17 @@ pub(super) fn reset_offset(call: &Call<'_>) -> Answer {
             format!("Consumer not online, so can not reset offset, Group: {}", header.group);
         return Err(Refusal::new(response::CONSUMER_NOT_ONLINE, remark));
     }
-    let for_java = table(&targets);
-    let name = &broker.config.settings.broker_name;
-    let list: Vec<Value> = targets
-        .iter()
-        .map(|(id, offset)| {
-            value!({"brokerName": name, "offset": offset, "queueId": id, "topic": topic})
-        })
-        .collect();
-    let for_cpp = value!({"offsetTable": list});
+    let targets = table(targets);
+    let entry = |(queue, offset): (&MessageQueue, &i64)| QueueOffset {
+        broker_name: Arc::clone(&queue.broker_name),
+        offset: *offset,
+        queue_id: queue.queue_id,
+        topic: Arc::clone(&queue.topic),
+    };
+    let list =
+        ResetOffsetListBody { offset_table: targets.offset_table.iter().map(entry).collect() };
+    let (for_java, for_cpp) =
+        (Bytes::from(json::to_vec(&targets)), Bytes::from(json::to_vec(&list)));
     let fields = ResetClientOffset {
         topic: header.topic.clone(),
         group: header.group.clone(),
@@ -80,11 +84,11 @@ pub(super) fn reset_offset(call: &Call<'_>) -> Answer {
         if let Some(conn) = call.inner.peers.get(member.conn) {
             let push = Command::oneway(request::RESET_CONSUMER_CLIENT_OFFSET)
                 .with_header(&fields)
-                .with_body(members::to_vec(body));
+                .with_body(body.clone());
             conn.oneway(push);
         }
     }
-    Ok(with_json(&for_java))
+    Ok(body::success(&targets))
 }
 
 /// Collects from clients where they are.
@@ -106,7 +110,7 @@ async fn status(inner: &Arc<Inner>, command: &Command) -> Answer {
         let remark = format!("No Any Consumer online in the consumer group: [{}]", header.group);
         return Err(Refusal::new(response::CONSUMER_NOT_ONLINE, remark));
     }
-    let mut table = Map::new();
+    let mut status = ConsumerStatus::default();
     for member in members {
         let id = &member.client.client_id;
         if only.is_some_and(|only| only != &**id) {
@@ -123,13 +127,12 @@ async fn status(inner: &Arc<Inner>, command: &Command) -> Answer {
         // A client that does not answer is left out, as the reference does.
         if let Ok(answer) = conn.request(ask, EACH_TIMEOUT).await
             && answer.code == response::SUCCESS
-            && let Ok(body) = json::to_value(&answer.body)
-            && let Some(queues) = body.get("messageQueueTable")
+            && let Ok(ClientStatus { message_queue_table }) = body::read(&answer)
         {
-            table.insert(id.to_string(), queues.clone());
+            status.consumer_table.insert(Arc::clone(id), message_queue_table);
         }
     }
-    Ok(with_json(&value!({"consumerTable": table})))
+    Ok(body::success(&status))
 }
 
 /// Asks a consumer how it is.

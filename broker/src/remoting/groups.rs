@@ -1,17 +1,16 @@
 //! Consumer groups: 200, 225, 201, 352, 207 and 353.
 
-use super::clients::with_json;
+use super::body;
 use super::front::{Answer, Call};
-use super::json;
 use super::refusal::Refusal;
-use super::topics::{Page, shown};
+use super::topics::Page;
 use rmq_model::group::SubscriptionGroupConfig;
+use rmq_remoting::Command;
+use rmq_remoting::body::{GroupForbiddenState, SubscriptionGroupList, SubscriptionGroupWrapper};
 use rmq_remoting::code::response;
 use rmq_remoting::header::{
     DeleteGroup, GetAllGroupConfig, GetAllGroupConfigResponse, GroupForbidden, OfGroup,
 };
-use rmq_remoting::{Command, json as body_json};
-use serde_json::{Map, Value, json as value};
 use std::sync::Arc;
 
 fn done() -> Answer {
@@ -19,18 +18,13 @@ fn done() -> Answer {
 }
 
 pub(super) fn update(call: &Call<'_>) -> Answer {
-    let config: SubscriptionGroupConfig = body_json::from_slice(&call.command.body)?;
-    call.broker().update_group(config)?;
+    call.broker().update_group(body::read(call.command)?)?;
     done()
 }
 
 pub(super) fn update_list(call: &Call<'_>) -> Answer {
-    let body = json::object(&call.command.body)?;
-    let configs = json::list(&body, "groupConfigList")
-        .iter()
-        .map(|config| body_json::from_value(config.clone()))
-        .collect::<Result<Vec<SubscriptionGroupConfig>, _>>()?;
-    call.broker().update_groups(configs)?;
+    let SubscriptionGroupList { group_config_list } = body::read(call.command)?;
+    call.broker().update_groups(group_config_list)?;
     done()
 }
 
@@ -48,23 +42,23 @@ pub(super) fn all(call: &Call<'_>) -> Answer {
         header.data_version.as_deref(),
         version,
     );
-    let table: Map<String, Value> =
-        page.cut(sorted).map(|group| (group.group_name.to_string(), shown(&*group))).collect();
-    let forbidden: Map<String, Value> =
-        groups.forbidden().map(|(group, topics)| (group.to_string(), shown(topics))).collect();
-    let body = value!({
-        "dataVersion": shown(&version),
-        "forbiddenTable": forbidden,
-        "subscriptionGroupTable": table,
-    });
+    let named = |group: Arc<SubscriptionGroupConfig>| {
+        (Arc::clone(&group.group_name), SubscriptionGroupConfig::clone(&group))
+    };
+    let forbidden = groups.forbidden().map(|(group, topics)| (Arc::clone(group), topics.clone()));
+    let body = SubscriptionGroupWrapper {
+        data_version: version,
+        forbidden_table: forbidden.collect(),
+        subscription_group_table: page.cut(sorted).map(named).collect(),
+    };
     let header = GetAllGroupConfigResponse { total_group_num: Some(total) };
-    Ok(with_json(&body).with_header(&header))
+    Ok(body::success(&body).with_header(&header))
 }
 
 pub(super) fn one(call: &Call<'_>) -> Answer {
     let header: OfGroup = call.command.decode()?;
     match call.broker().groups.get(&header.group) {
-        Some(group) => Ok(with_json(&shown(&*group))),
+        Some(group) => Ok(body::success(&*group)),
         None => {
             let remark = format!("No group in this broker. group: {}", header.group);
             Err(Refusal::new(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark))
@@ -81,9 +75,9 @@ pub(super) fn delete(call: &Call<'_>) -> Answer {
 pub(super) fn forbidden(call: &Call<'_>) -> Answer {
     let header: GroupForbidden = call.command.decode()?;
     let readable = call.broker().group_readable(&header.group, &header.topic, header.readable)?;
-    Ok(with_json(&value!({
-        "group": &*header.group,
-        "readable": readable,
-        "topic": &*header.topic,
-    })))
+    Ok(body::success(&GroupForbiddenState {
+        group: header.group.to_arc(),
+        readable,
+        topic: header.topic.to_arc(),
+    }))
 }

@@ -1,22 +1,27 @@
 //! What administrators ask about topics, groups and queues.
 
-use super::clients::with_json;
 use super::front::{Answer, Call};
 use super::refusal::Refusal;
 use super::table::Handler;
-use super::topics::shown;
-use super::{forward, lookup, status};
+use super::{body, forward, lookup, status};
 use crate::service::Broker;
-use crate::service::inspect::TopicProgress;
+use crate::service::inspect::{QueueEntry, TopicProgress};
 use rmq_delivery::clients::Member;
+use rmq_delivery::runtime::{QueueStats, TimeSpan};
 use rmq_model::MessageQueue;
 use rmq_remoting::Command;
+use rmq_remoting::body::{
+    ClientConnection, ConsumeQueueData, ConsumeStats, ConsumeStatsList, ConsumerConnection,
+    CorrectionOffsets, GroupList, OffsetWrapper, ProducerConnection, ProducerInfo, ProducerTable,
+    QueryConsumeQueueResponse, QuerySubscriptionResponse, QueueTimeSpan, QueueTimeSpans, TopicList,
+    TopicOffset, TopicStatsTable,
+};
 use rmq_remoting::code::{request, response};
 use rmq_remoting::header::{
     CloneGroupOffset, ConsumerGroup, GetBrokerConsumeStats, GetConsumeStats, OfGroup, OfTopic,
     OfTopicAndGroup, ProducerGroup, QueryConsumeQueue, QueryCorrectionOffset,
 };
-use serde_json::{Map, Value, json as value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Where a code of this family goes.
@@ -66,14 +71,6 @@ pub(super) fn queue(broker: &Broker, topic: &Arc<str>, queue_id: i32) -> Message
     MessageQueue { broker_name, queue_id, topic: Arc::clone(topic) }
 }
 
-/// A map whose keys are queues: written with the object itself as key, as fastjson does.
-pub(super) fn by_queue(entries: impl IntoIterator<Item = (MessageQueue, Value)>) -> Value {
-    let entry = |(queue, value): (MessageQueue, Value)| {
-        (serde_json::to_string(&queue).unwrap_or_default(), value)
-    };
-    Value::Object(entries.into_iter().map(entry).collect())
-}
-
 fn no_topic(topic: &str) -> Refusal {
     Refusal::new(response::TOPIC_NOT_EXIST, format!("topic[{topic}] not exist"))
 }
@@ -84,31 +81,34 @@ fn topic_stats(call: &Call<'_>) -> Answer {
         return Err(no_topic(&header.topic));
     };
     let topic: Arc<str> = header.topic.to_arc();
-    let table = by_queue(queues.iter().map(|stats| {
-        let entry = value!({
-            "lastUpdateTimestamp": stats.last_update,
-            "maxOffset": stats.max,
-            "minOffset": stats.min,
-        });
-        (queue(call.broker(), &topic, stats.queue), entry)
-    }));
-    Ok(with_json(&value!({"offsetTable": table, "topicPutTps": tps})))
+    let entry = |stats: QueueStats| {
+        let offset = TopicOffset {
+            last_update_timestamp: stats.last_update,
+            max_offset: stats.max,
+            min_offset: stats.min,
+        };
+        (queue(call.broker(), &topic, stats.queue), offset)
+    };
+    let offset_table = queues.into_iter().map(entry).collect();
+    Ok(body::success(&TopicStatsTable { offset_table, topic_put_tps: tps }))
 }
 
-fn progress_table(broker: &Broker, progress: &[TopicProgress]) -> Value {
+fn progress_table(broker: &Broker, progress: &[TopicProgress]) -> ConsumeStats {
     let entries = progress.iter().flat_map(|topic| {
         topic.queues.iter().map(|entry| {
-            let shown = value!({
-                "brokerOffset": entry.broker_offset,
-                "consumerOffset": entry.consumer_offset,
-                "lastTimestamp": entry.last_timestamp,
-                "pullOffset": entry.pull_offset,
-            });
-            (queue(broker, &topic.topic, entry.queue), shown)
+            let offset = OffsetWrapper {
+                broker_offset: entry.broker_offset,
+                consumer_offset: entry.consumer_offset,
+                last_timestamp: entry.last_timestamp,
+                pull_offset: entry.pull_offset,
+            };
+            (queue(broker, &topic.topic, entry.queue), offset)
         })
     });
-    let tps: f64 = progress.iter().map(|topic| topic.tps).sum();
-    value!({"consumeTps": tps, "offsetTable": by_queue(entries)})
+    ConsumeStats {
+        consume_tps: progress.iter().map(|topic| topic.tps).sum(),
+        offset_table: entries.collect(),
+    }
 }
 
 fn consume_stats(call: &Call<'_>) -> Answer {
@@ -119,7 +119,7 @@ fn consume_stats(call: &Call<'_>) -> Answer {
         topics.extend(header.topic.as_deref().filter(|topic| !topic.is_empty()));
     }
     let progress = call.broker().consume_stats(&header.consumer_group, &topics);
-    Ok(with_json(&progress_table(call.broker(), &progress)))
+    Ok(body::success(&progress_table(call.broker(), &progress)))
 }
 
 fn all_consume_stats(call: &Call<'_>) -> Answer {
@@ -128,24 +128,16 @@ fn all_consume_stats(call: &Call<'_>) -> Answer {
     let entries = || all.values().flatten().flat_map(|topic| &topic.queues);
     let lag: i64 = entries().map(|entry| entry.lag()).sum();
     let in_flight: i64 = entries().map(|entry| entry.in_flight()).sum();
-    let list: Vec<Value> = all
-        .iter()
-        .map(|(group, topics)| {
-            let stats: Vec<Value> = topics
-                .iter()
-                .map(|topic| progress_table(call.broker(), std::slice::from_ref(topic)))
-                .collect();
-            let mut entry = Map::new();
-            entry.insert(group.to_string(), Value::Array(stats));
-            Value::Object(entry)
-        })
-        .collect();
-    Ok(with_json(&value!({
-        "brokerAddr": call.broker().store_host().to_string(),
-        "consumeStatsList": list,
-        "totalDiff": lag,
-        "totalInflightDiff": in_flight,
-    })))
+    let stats = |topic| progress_table(call.broker(), std::slice::from_ref(topic));
+    let consume_stats_list = all.iter().map(|(group, topics)| {
+        BTreeMap::from([(Arc::clone(group), topics.iter().map(stats).collect())])
+    });
+    Ok(body::success(&ConsumeStatsList {
+        broker_addr: address(call.broker()),
+        consume_stats_list: consume_stats_list.collect(),
+        total_diff: lag,
+        total_inflight_diff: in_flight,
+    }))
 }
 
 fn time_spans(call: &Call<'_>) -> Answer {
@@ -154,19 +146,15 @@ fn time_spans(call: &Call<'_>) -> Answer {
         return Err(no_topic(&header.topic));
     };
     let topic: Arc<str> = header.topic.to_arc();
-    let spans: Vec<Value> = spans
-        .iter()
-        .map(|span| {
-            value!({
-                "consumeTimeStamp": span.consumed,
-                "delayTime": span.delay_ms,
-                "maxTimeStamp": span.max,
-                "messageQueue": shown(&queue(call.broker(), &topic, span.queue)),
-                "minTimeStamp": span.min,
-            })
-        })
-        .collect();
-    Ok(with_json(&value!({"consumeTimeSpanSet": spans})))
+    let entry = |span: TimeSpan| QueueTimeSpan {
+        consume_time_stamp: span.consumed,
+        delay_time: span.delay_ms,
+        max_time_stamp: span.max,
+        message_queue: Some(queue(call.broker(), &topic, span.queue)),
+        min_time_stamp: span.min,
+    };
+    let consume_time_span_set = spans.into_iter().map(entry).collect();
+    Ok(body::success(&QueueTimeSpans { consume_time_span_set }))
 }
 
 fn consume_queue(call: &Call<'_>) -> Answer {
@@ -180,50 +168,53 @@ fn consume_queue(call: &Call<'_>) -> Answer {
     };
     let count = u32::try_from(header.count).unwrap_or(0).clamp(1, 10_000);
     let entries = broker.queue_entries(topic, found.id(), header.index, count, group);
-    let entries: Vec<Value> = entries
-        .iter()
-        .map(|entry| {
-            value!({
-                "eval": entry.wanted,
-                "physicOffset": entry.log_offset,
-                "physicSize": entry.size,
-                "tagsCode": entry.tags_code,
-            })
-        })
-        .collect();
-    let mut body = value!({
-        "maxQueueIndex": found.max_offset(),
-        "minQueueIndex": found.min_offset(),
-        "queueData": entries,
-    });
-    let subscription = group.and_then(|group| broker.subscription(group, topic));
-    if let (Some(data), Value::Object(body)) = (subscription, &mut body) {
-        body.insert("subscriptionData".into(), shown(&data));
-    }
-    Ok(with_json(&body))
+    let entry = |entry: QueueEntry| ConsumeQueueData {
+        eval: entry.wanted,
+        physic_offset: number(entry.log_offset),
+        physic_size: i32::try_from(entry.size).unwrap_or(i32::MAX),
+        tags_code: entry.tags_code,
+        ..ConsumeQueueData::default()
+    };
+    Ok(body::success(&QueryConsumeQueueResponse {
+        filter_data: None,
+        max_queue_index: number(found.max_offset()),
+        min_queue_index: number(found.min_offset()),
+        queue_data: entries.into_iter().map(entry).collect(),
+        subscription_data: group.and_then(|group| broker.subscription(group, topic)),
+    }))
+}
+
+/// Offsets of the log and of queues stay far below 2^63.
+fn number(offset: u64) -> i64 {
+    i64::try_from(offset).unwrap_or(i64::MAX)
+}
+
+fn address(broker: &Broker) -> Arc<str> {
+    broker.store_host().to_string().into()
 }
 
 fn groups_of_topic(call: &Call<'_>) -> Answer {
     let header: OfTopic = call.command.decode()?;
     let groups = call.broker().groups_of_topic(&header.topic);
-    Ok(with_json(&value!({"groupList": groups})))
+    Ok(body::success(&GroupList { group_list: groups.into_iter().collect() }))
 }
 
 fn topics_of_group(call: &Call<'_>) -> Answer {
     let header: OfGroup = call.command.decode()?;
     let topics = call.broker().topics_of_group(&header.group);
-    let address = call.broker().store_host().to_string();
-    Ok(with_json(&value!({"brokerAddr": address, "topicList": topics})))
+    Ok(body::success(&TopicList {
+        broker_addr: Some(address(call.broker())),
+        topic_list: topics.into_iter().collect(),
+    }))
 }
 
 fn subscription(call: &Call<'_>) -> Answer {
     let header: OfTopicAndGroup = call.command.decode()?;
-    let mut body = value!({"group": &*header.group, "topic": &*header.topic});
-    let found = call.broker().subscription(&header.group, &header.topic);
-    if let (Some(data), Value::Object(body)) = (found, &mut body) {
-        body.insert("subscriptionData".into(), shown(&data));
-    }
-    Ok(with_json(&body))
+    Ok(body::success(&QuerySubscriptionResponse {
+        group: header.group.to_arc(),
+        subscription_data: call.broker().subscription(&header.group, &header.topic),
+        topic: header.topic.to_arc(),
+    }))
 }
 
 fn correction_offsets(call: &Call<'_>) -> Answer {
@@ -231,8 +222,9 @@ fn correction_offsets(call: &Call<'_>) -> Answer {
     let excluded = header.filter_groups.as_deref().unwrap_or_default();
     let excluded: Vec<&str> = excluded.split(',').filter(|group| !group.is_empty()).collect();
     let topic = header.topic.as_deref().unwrap_or_default();
-    let offsets = call.broker().correction_offsets(topic, &excluded, &header.compare_group);
-    Ok(with_json(&value!({"correctionOffsets": offsets})))
+    let correction_offsets =
+        call.broker().correction_offsets(topic, &excluded, &header.compare_group);
+    Ok(body::success(&CorrectionOffsets { correction_offsets }))
 }
 
 fn clone_offsets(call: &Call<'_>) -> Answer {
@@ -244,17 +236,17 @@ fn clone_offsets(call: &Call<'_>) -> Answer {
 fn system_topics(call: &Call<'_>) -> Answer {
     let mut topics = call.broker().topics.system_topics();
     topics.sort_unstable();
-    Ok(with_json(&value!({"topicList": topics})))
+    Ok(body::success(&TopicList { broker_addr: None, topic_list: topics }))
 }
 
-fn connection(member: &Member) -> Value {
+fn connection(member: &Member) -> ClientConnection {
     let client = &member.client;
-    value!({
-        "clientAddr": client.addr.to_string(),
-        "clientId": client.client_id,
-        "language": client.language.name(),
-        "version": client.version.0,
-    })
+    ClientConnection {
+        client_addr: client.addr.to_string().into(),
+        client_id: Arc::clone(&client.client_id),
+        language: client.language.name().into(),
+        version: client.version.0,
+    }
 }
 
 fn consumer_connections(call: &Call<'_>) -> Answer {
@@ -264,15 +256,14 @@ fn consumer_connections(call: &Call<'_>) -> Answer {
         let remark = format!("the consumer group[{group}] not online");
         return Err(Refusal::new(response::CONSUMER_NOT_ONLINE, remark));
     };
-    let table: Map<String, Value> =
-        view.subscriptions.iter().map(|data| (data.topic.to_string(), shown(data))).collect();
-    Ok(with_json(&value!({
-        "connectionSet": view.members.iter().map(connection).collect::<Vec<_>>(),
-        "consumeFromWhere": shown(&view.from_where),
-        "consumeType": view.consume_type.name(),
-        "messageModel": view.model.name(),
-        "subscriptionTable": table,
-    })))
+    let subscriptions = view.subscriptions.into_iter();
+    Ok(body::success(&ConsumerConnection {
+        connection_set: view.members.iter().map(connection).collect(),
+        consume_from_where: view.from_where,
+        consume_type: view.consume_type,
+        message_model: view.model,
+        subscription_table: subscriptions.map(|data| (Arc::clone(&data.topic), data)).collect(),
+    }))
 }
 
 fn producer_connections(call: &Call<'_>) -> Answer {
@@ -281,25 +272,23 @@ fn producer_connections(call: &Call<'_>) -> Answer {
     let Some(members) = call.broker().producers(group) else {
         return Err(Refusal::internal(format!("the producer group[{group}] not exist")));
     };
-    let connections: Vec<Value> = members.iter().map(connection).collect();
-    Ok(with_json(&value!({"connectionSet": connections})))
+    let connection_set = members.iter().map(connection).collect();
+    Ok(body::success(&ProducerConnection { connection_set }))
 }
 
 fn all_producers(call: &Call<'_>) -> Answer {
-    let all = call.broker().all_producers();
     let info = |member: &Member| {
         let client = &member.client;
-        value!({
-            "clientId": client.client_id,
-            "language": client.language.name(),
-            "lastUpdateTimestamp": member.last_seen,
-            "remoteIP": client.addr.to_string(),
-            "version": client.version.0,
-        })
+        ProducerInfo {
+            client_id: Arc::clone(&client.client_id),
+            language: client.language.name().into(),
+            last_update_timestamp: member.last_seen,
+            remote_ip: client.addr.to_string().into(),
+            version: client.version.0,
+        }
     };
-    let data: Map<String, Value> = all
-        .iter()
-        .map(|(group, members)| (group.to_string(), members.iter().map(info).collect()))
-        .collect();
-    Ok(with_json(&value!({"data": data})))
+    let all = call.broker().all_producers();
+    let data =
+        all.iter().map(|(group, members)| (Arc::clone(group), members.iter().map(info).collect()));
+    Ok(body::success(&ProducerTable { data: data.collect() }))
 }

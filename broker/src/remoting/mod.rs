@@ -4,6 +4,7 @@
 //! code an error becomes.
 
 mod assignment;
+mod body;
 mod broker;
 mod clients;
 mod codes;
@@ -12,7 +13,6 @@ mod front;
 mod groups;
 mod inspect;
 mod jobs;
-mod json;
 mod lookup;
 mod offsets;
 mod peers;

@@ -1,20 +1,22 @@
 //! How the broker is: 28, 315, 306, 316, 329, 43 and 45, and its part in replication: 906 and 907.
 
-use super::clients::with_json;
+use super::body;
 use super::front::{Answer, Call};
 use super::refusal::Refusal;
-use super::topics::shown;
 use crate::replication::{OURS, Side};
 use crate::service::Broker;
 use rmq_delivery::stats::Window;
 use rmq_model::Millis;
 use rmq_model::peer::ProtocolVersion;
 use rmq_remoting::Command;
+use rmq_remoting::body::{
+    BrokerStatsData, BrokerStatsItem, HaClientRuntimeInfo, HaConnectionInfo, HaRuntimeInfo, KvTable,
+};
 use rmq_remoting::code::response;
 use rmq_remoting::header::ViewBrokerStats;
-use serde_json::{Value, json as value};
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn done(result: io::Result<()>) -> Answer {
@@ -27,17 +29,16 @@ fn done(result: io::Result<()>) -> Answer {
 /// The table of request 28. Keys that tools parse are all there; those of machinery that does not
 /// exist here (thread pools, the page cache lock) are 0, which is what they amount to.
 pub(super) fn runtime_info(call: &Call<'_>) -> Answer {
-    let table = runtime_table(call.broker());
-    Ok(with_json(&value!({"table": table})))
+    Ok(body::success(&KvTable { table: runtime_table(call.broker()) }))
 }
 
-fn runtime_table(broker: &Broker) -> BTreeMap<String, String> {
+fn runtime_table(broker: &Broker) -> BTreeMap<Arc<str>, String> {
     let now = broker.now();
     let status = broker.store.status();
     let settings = broker.settings();
     let mut table = BTreeMap::new();
     let mut put = |key: &str, value: String| {
-        table.insert(key.to_owned(), value);
+        table.insert(key.into(), value);
     };
     put("brokerVersionDesc", ProtocolVersion::CURRENT_NAME.to_owned());
     put("brokerVersion", ProtocolVersion::CURRENT.0.to_string());
@@ -127,28 +128,25 @@ fn runtime_table(broker: &Broker) -> BTreeMap<String, String> {
 pub(super) fn ha_status(call: &Call<'_>) -> Answer {
     let broker = call.broker();
     let end = broker.store.log_range().end.to_wire();
-    let status = match broker.side() {
+    let info = match broker.side() {
         Some(Side::Master(side)) => {
-            let replicas: Vec<Value> = side
-                .replicas()
-                .iter()
-                .map(|replica| {
-                    value!({
-                        "addr": replica.addr.to_string(),
-                        "diff": replica.behind,
-                        "inSync": replica.peer.in_sync,
-                        "slaveAckOffset": replica.peer.received.to_wire(),
-                        "transferFromWhere": replica.peer.received.to_wire(),
-                        "transferredByteInSecond": 0,
-                    })
-                })
-                .collect();
-            value!({
-                "haConnectionInfo": replicas,
-                "inSyncSlaveNums": side.in_sync().saturating_sub(1),
-                "master": true,
-                "masterCommitLogMaxOffset": end,
-            })
+            let replicas = side.replicas();
+            let info = replicas.iter().map(|replica| HaConnectionInfo {
+                addr: replica.addr.to_string().into(),
+                diff: i64::try_from(replica.behind).unwrap_or(i64::MAX),
+                in_sync: replica.peer.in_sync,
+                slave_ack_offset: replica.peer.received.to_wire(),
+                transfer_from_where: replica.peer.received.to_wire(),
+                transferred_byte_in_second: 0,
+            });
+            HaRuntimeInfo {
+                ha_connection_info: info.collect(),
+                in_sync_slave_nums: i32::try_from(side.in_sync().saturating_sub(1))
+                    .unwrap_or(i32::MAX),
+                master: true,
+                master_commit_log_max_offset: end,
+                ..HaRuntimeInfo::default()
+            }
         }
         Some(Side::Slave(side)) => {
             let view = side.view();
@@ -157,29 +155,26 @@ pub(super) fn ha_status(call: &Call<'_>) -> Answer {
                 let ago = now.saturating_sub(time).as_millis();
                 wall.saturating_sub(Millis::try_from(ago).unwrap_or(wall))
             };
-            value!({
-                "haClientRuntimeInfo": {
-                    "lastReadTimestamp": at(view.heard),
-                    "lastWriteTimestamp": at(view.told),
-                    "masterAddr": view.master.ha_address.as_deref().unwrap_or(""),
-                    "masterFlushOffset": view.master_end.to_wire(),
-                    "maxOffset": view.end.to_wire(),
-                    "transferredByteInSecond": 0,
+            HaRuntimeInfo {
+                ha_client_runtime_info: HaClientRuntimeInfo {
+                    last_read_timestamp: at(view.heard),
+                    last_write_timestamp: at(view.told),
+                    master_addr: Some(view.master.ha_address.unwrap_or_default()),
+                    master_flush_offset: view.master_end.to_wire(),
+                    max_offset: view.end.to_wire(),
+                    transferred_byte_in_second: 0,
                 },
-                "haConnectionInfo": [],
-                "inSyncSlaveNums": 0,
-                "master": false,
-                "masterCommitLogMaxOffset": view.master_end.to_wire(),
-            })
+                master_commit_log_max_offset: view.master_end.to_wire(),
+                ..HaRuntimeInfo::default()
+            }
         }
-        None => value!({
-            "haConnectionInfo": [],
-            "inSyncSlaveNums": 0,
-            "master": true,
-            "masterCommitLogMaxOffset": end,
-        }),
+        None => HaRuntimeInfo {
+            master: true,
+            master_commit_log_max_offset: end,
+            ..HaRuntimeInfo::default()
+        },
     };
-    Ok(with_json(&status))
+    Ok(body::success(&info))
 }
 
 /// What brokers ask each other about replication (906).
@@ -251,13 +246,16 @@ pub(super) fn item(call: &Call<'_>) -> Answer {
         let remark = format!("The stats <{name}> <{key}> not exist");
         return Err(Refusal::internal(remark));
     };
-    let window =
-        |window: Window| value!({"avgpt": window.avgpt, "sum": window.sum, "tps": window.tps});
-    Ok(with_json(&value!({
-        "statsDay": window(data.day),
-        "statsHour": window(data.hour),
-        "statsMinute": window(data.minute),
-    })))
+    let window = |window: Window| BrokerStatsItem {
+        avgpt: window.avgpt,
+        sum: i64::try_from(window.sum).unwrap_or(i64::MAX),
+        tps: window.tps,
+    };
+    Ok(body::success(&BrokerStatsData {
+        stats_day: window(data.day),
+        stats_hour: window(data.hour),
+        stats_minute: window(data.minute),
+    }))
 }
 
 /// Queue files below the beginning of the log go with the log's own files; nothing is ever left
@@ -275,12 +273,11 @@ pub(super) fn clean_log(call: &Call<'_>) -> Answer {
 }
 
 pub(super) fn all_offsets(call: &Call<'_>) -> Answer {
-    Ok(with_json(&shown(&call.broker().stored_offsets())))
+    Ok(body::success(&call.broker().stored_offsets()))
 }
 
 pub(super) fn all_delays(call: &Call<'_>) -> Answer {
-    let body: Value = shown(&call.broker().delay_progress());
-    Ok(with_json(&body))
+    Ok(body::success(&call.broker().delay_progress()))
 }
 
 #[cfg(test)]

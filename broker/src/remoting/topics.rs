@@ -1,19 +1,19 @@
 //! Topics: 17, 18, 215, 21 and 351.
 
-use super::clients::with_json;
+use super::body;
 use super::front::{Answer, Call};
-use super::json;
 use super::refusal::Refusal;
 use crate::service::admin::AdminTopicError;
 use rmq_delivery::topics::{TopicError, TopicRequest};
 use rmq_model::topic::{TopicConfig, TopicFilterType};
 use rmq_model::{DataVersion, Permission};
+use rmq_remoting::body::{TopicConfigList, TopicConfigWrapper};
 use rmq_remoting::code::response;
 use rmq_remoting::header::{
     CreateTopic, GetAllTopicConfig, GetAllTopicConfigResponse, GetTopicConfig, OfTopic,
 };
-use rmq_remoting::{Command, json as body_json};
-use serde_json::{Map, Value, json as value};
+use rmq_remoting::{Command, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn done() -> Answer {
@@ -49,11 +49,7 @@ pub(super) fn update(call: &Call<'_>) -> Answer {
 }
 
 pub(super) fn update_list(call: &Call<'_>) -> Answer {
-    let body = json::object(&call.command.body)?;
-    let configs = json::list(&body, "topicConfigList")
-        .iter()
-        .map(|config| body_json::from_value(config.clone()))
-        .collect::<Result<Vec<TopicConfig>, _>>()?;
+    let TopicConfigList { topic_config_list: configs } = body::read(call.command)?;
     let requests: Vec<TopicRequest<'_>> = configs
         .iter()
         .map(|config| TopicRequest {
@@ -96,8 +92,7 @@ impl Page {
         let Some(seq) = seq.filter(|_| settings.enable_split_metadata) else {
             return Self { from: 0, count: usize::MAX };
         };
-        let known =
-            known.and_then(|text| body_json::from_slice::<DataVersion>(text.as_bytes()).ok());
+        let known = known.and_then(|text| json::from_slice::<DataVersion>(text.as_bytes()).ok());
         let current = known.is_some_and(|known| known == version);
         let from = if current { usize::try_from(seq).unwrap_or(0) } else { 0 };
         let limit = usize::try_from(settings.split_metadata_size).unwrap_or(usize::MAX);
@@ -108,11 +103,6 @@ impl Page {
     pub(super) fn cut<T>(&self, sorted: Vec<T>) -> impl Iterator<Item = T> {
         sorted.into_iter().skip(self.from).take(self.count)
     }
-}
-
-/// As a JSON value. Configurations have only text keys and plain members.
-pub(super) fn shown(config: &impl serde::Serialize) -> Value {
-    serde_json::to_value(config).unwrap_or(Value::Null)
 }
 
 pub(super) fn all(call: &Call<'_>) -> Answer {
@@ -129,23 +119,23 @@ pub(super) fn all(call: &Call<'_>) -> Answer {
         header.data_version.as_deref(),
         version,
     );
-    let table: Map<String, Value> =
-        page.cut(sorted).map(|topic| (topic.topic_name.to_string(), shown(&*topic))).collect();
-    let body = value!({
-        "dataVersion": shown(&version),
-        "mappingDataVersion": shown(&DataVersion::default()),
-        "topicConfigTable": table,
-        "topicQueueMappingDetailMap": {},
-        "topicQueueMappingInfoMap": {},
-    });
+    let named =
+        |topic: Arc<TopicConfig>| (Arc::clone(&topic.topic_name), TopicConfig::clone(&topic));
+    let body = TopicConfigWrapper {
+        data_version: version,
+        mapping_data_version: Some(DataVersion::default()),
+        topic_config_table: page.cut(sorted).map(named).collect(),
+        topic_queue_mapping_detail_map: Some(BTreeMap::new()),
+        topic_queue_mapping_info_map: Some(BTreeMap::new()),
+    };
     let header = GetAllTopicConfigResponse { total_topic_num: Some(total) };
-    Ok(with_json(&body).with_header(&header))
+    Ok(body::success(&body).with_header(&header))
 }
 
 pub(super) fn one(call: &Call<'_>) -> Answer {
     let header: GetTopicConfig = call.command.decode()?;
     match call.broker().topics.get(&header.topic) {
-        Some(topic) => Ok(with_json(&shown(&*topic))),
+        Some(topic) => Ok(body::success(&*topic)),
         None => {
             let remark = format!("No topic in this broker. topic: {}", header.topic);
             Err(Refusal::new(response::TOPIC_NOT_EXIST, remark))

@@ -4,8 +4,8 @@
 //! alphabetical. [`crate::json::from_slice`] reads a body, [`crate::json::to_vec`] writes one. Absent
 //! members take their default on reading; `None` is left out on writing.
 
-mod admin;
 mod client;
+mod ha;
 mod inflate;
 mod properties;
 mod register;
@@ -13,11 +13,11 @@ mod route;
 mod stats;
 mod table;
 
-pub use admin::*;
 pub use client::*;
+pub use ha::*;
 pub use inflate::{InflateError, deflate, inflate};
 pub use properties::{PropertiesTextError, parse_properties, write_properties};
-pub use register::{RegisterBody, RegisterBodyError, body_crc};
+pub use register::{RegisterBody, RegisterBodyError, body_crc, check_crc};
 pub use route::*;
 pub use stats::*;
 pub use table::*;

@@ -6,6 +6,7 @@ use crate::routes::{ConnId, Head, Leaving, Registered};
 use crate::{encode, kv};
 use rmq_model::DataVersion;
 use rmq_model::peer::ProtocolVersion;
+use rmq_remoting::body::check_crc;
 use rmq_remoting::header::{
     BrokerHeartbeat, GetBrokerMemberGroup, OfBroker, QueryDataVersionResponse, RegisterBroker,
     RegisterBrokerResponse,
@@ -25,7 +26,7 @@ impl NameServer {
     /// 103
     pub(super) fn register_broker(&self, conn: ConnId, command: &Command) -> Answer {
         let header: RegisterBroker = command.decode()?;
-        registration::check_crc(&command.body, header.body_crc32).map_err(Refusal::error)?;
+        check_crc(&command.body, header.body_crc32).map_err(Refusal::error)?;
         let head = head(&header, conn);
         let print = fingerprint(command);
         let now = self.clock.monotonic();

@@ -92,6 +92,7 @@ bodies! {
         /// Group.
         consumer_group: Arc<str>,
         /// Who of the group gets a message.
+        #[serde(deserialize_with = "or_default")]
         message_model: MessageModel,
         /// `AVG` or `AVG_BY_CIRCLE`.
         strategy_name: Arc<str>,
@@ -111,56 +112,5 @@ bodies! {
         message_queue: Option<MessageQueue>,
         /// `PULL` or `POP`.
         mode: Arc<str>,
-    }
-
-    /// 401, and the entries of 402.
-    MessageRequestMode {
-        /// Group.
-        consumer_group: Arc<str>,
-        /// `PULL` or `POP`.
-        mode: Arc<str>,
-        /// Clients a queue is shared by.
-        pop_share_queue_num: i32,
-        /// Topic.
-        topic: Arc<str>,
-    }
-
-    /// 200151.
-    BatchAck {
-        /// What is acknowledged.
-        acks: Vec<BatchAckEntry>,
-        /// Broker.
-        broker_name: Arc<str>,
-    }
-
-    /// Messages of one pop of one queue. Long member names are read as well.
-    BatchAckEntry {
-        /// Base64 of little-endian bytes: bit i is offset `so` + i.
-        #[serde(rename = "b", alias = "bitSet")]
-        bit_set: String,
-        /// Group.
-        #[serde(rename = "c", alias = "consumerGroup")]
-        consumer_group: Arc<str>,
-        /// Milliseconds.
-        #[serde(rename = "it", alias = "invisibleTime")]
-        invisible_time: i64,
-        /// Milliseconds.
-        #[serde(rename = "pt", alias = "popTime")]
-        pop_time: i64,
-        /// Queue.
-        #[serde(rename = "q", alias = "queueId")]
-        queue_id: i32,
-        /// 0 normal, 1 and 2 retry topics.
-        #[serde(rename = "r", alias = "retry")]
-        retry: Arc<str>,
-        /// Queue of the revive topic.
-        #[serde(rename = "rq", alias = "reviveQueueId")]
-        revive_queue_id: i32,
-        /// First offset.
-        #[serde(rename = "so", alias = "startOffset")]
-        start_offset: i64,
-        /// Topic.
-        #[serde(rename = "t", alias = "topic")]
-        topic: Arc<str>,
     }
 }

@@ -64,20 +64,21 @@ pub fn body_crc(body: &[u8]) -> i32 {
     i32::try_from(crc32fast::hash(body) & 0x7FFF_FFFF).unwrap_or(0)
 }
 
+/// Checks the CRC that a header states for a body; 0 is not checked.
+///
+/// # Errors
+/// [`RegisterBodyError::Crc`] when it is another.
+pub fn check_crc(body: &[u8], crc: i32) -> Result<(), RegisterBodyError> {
+    if crc == 0 || crc == body_crc(body) { Ok(()) } else { Err(RegisterBodyError::Crc) }
+}
+
 impl RegisterBody {
-    /// Reads a body as sent by `version`. `crc` is the header field; 0 is not checked. An empty body is an
-    /// empty table of version 0.
+    /// Reads a body as sent by `version`; [`check_crc`] is for the caller. An empty body is an empty table
+    /// of version 0.
     ///
     /// # Errors
     /// [`RegisterBodyError`].
-    pub fn decode(
-        body: &[u8],
-        version: ProtocolVersion,
-        crc: i32,
-    ) -> Result<Self, RegisterBodyError> {
-        if crc != 0 && crc != body_crc(body) {
-            return Err(RegisterBodyError::Crc);
-        }
+    pub fn decode(body: &[u8], version: ProtocolVersion) -> Result<Self, RegisterBodyError> {
         match body.first() {
             None => Ok(Self::default()),
             Some(&ZLIB) => decode_parts(&inflate(body, INFLATED_BYTES_MAX)?, version),

@@ -1,6 +1,6 @@
 //! Tables that nodes copy from each other: topics, groups, offsets.
 
-use super::{MessageRequestMode, bodies};
+use super::bodies;
 use rmq_model::DataVersion;
 use rmq_model::group::SubscriptionGroupConfig;
 use rmq_model::topic::TopicConfig;
@@ -32,16 +32,6 @@ bodies! {
         topic_config_list: Vec<TopicConfig>,
     }
 
-    /// Answer to 351.
-    TopicConfigAndMapping {
-        /// The topic.
-        #[serde(flatten)]
-        config: TopicConfig,
-        /// Of a static topic.
-        #[serde(rename = "topicQueueMappingDetail", skip_serializing_if = "Option::is_none")]
-        mapping: Option<Value>,
-    }
-
     /// Answer to 201.
     SubscriptionGroupWrapper {
         /// Version of the table.
@@ -56,30 +46,6 @@ bodies! {
     SubscriptionGroupList {
         /// Groups.
         group_config_list: Vec<SubscriptionGroupConfig>,
-    }
-
-    /// Answer to 43: `topic@group` to queue to offset.
-    ConsumerOffsets {
-        /// Version of the table; older brokers have none.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data_version: Option<DataVersion>,
-        /// Offsets.
-        offset_table: BTreeMap<Arc<str>, BTreeMap<i32, i64>>,
-    }
-
-    /// Answer to 45: level to offset.
-    DelayOffsets {
-        /// Version of the table; older brokers have none.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data_version: Option<DataVersion>,
-        /// Offsets.
-        offset_table: BTreeMap<i32, i64>,
-    }
-
-    /// Answer to 402: topic to group to mode.
-    MessageRequestModes {
-        /// Modes.
-        message_request_mode_map: BTreeMap<Arc<str>, BTreeMap<Arc<str>, MessageRequestMode>>,
     }
 
     /// `{"table":{k:v}}`: answers to 28, 103, 219.
@@ -101,13 +67,5 @@ bodies! {
         broker_addr: Option<Arc<str>>,
         /// Topics.
         topic_list: Vec<Arc<str>>,
-    }
-
-    /// `{"syncStateSet":[…]}` of the controller.
-    SyncStateSet {
-        /// Broker ids in sync.
-        sync_state_set: Vec<i64>,
-        /// Changes so far.
-        sync_state_set_epoch: i32,
     }
 }

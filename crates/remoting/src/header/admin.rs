@@ -31,20 +31,4 @@ headers! {
         /// Replication address of who came.
         ha_broker_addr: Option<ByteStr> = "haBrokerAddr",
     }
-
-    /// 906, both ways: all absent asks.
-    ExchangeHaInfo {
-        /// Replication address of the master.
-        master_ha_address: Option<ByteStr> = "masterHaAddress",
-        /// Log position the master has on disk.
-        master_flush_offset: Option<i64> = "masterFlushOffset",
-        /// Address of the master.
-        master_address: Option<ByteStr> = "masterAddress",
-    }
-
-    /// 908.
-    ResetMasterFlushOffset {
-        /// Log position.
-        master_flush_offset: Option<i64> = "masterFlushOffset",
-    }
 }

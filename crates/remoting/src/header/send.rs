@@ -76,46 +76,6 @@ headers! {
         broker_name: Option<ByteStr> = "bname",
     }
 
-    /// 37.
-    EndTransaction {
-        /// Topic; some clients leave it out.
-        topic: Option<ByteStr> = "topic",
-        /// Group of the producer.
-        producer_group: ByteStr = "producerGroup",
-        /// Queue offset of the half message.
-        tran_state_table_offset: i64 = "tranStateTableOffset",
-        /// Position of the half message in the commit log.
-        commit_log_offset: i64 = "commitLogOffset",
-        /// 8 commit, 12 rollback, 0 unknown.
-        commit_or_rollback: i32 = "commitOrRollback",
-        /// Answers a check.
-        from_transaction_check: bool = "fromTransactionCheck" or false,
-        /// Unique id.
-        msg_id: ByteStr = "msgId",
-        /// Transaction id.
-        transaction_id: Option<ByteStr> = "transactionId",
-        /// Broker the client believes it talks to.
-        broker_name: Option<ByteStr> = "bname",
-    }
-
-    /// 39, broker to client.
-    CheckTransactionState {
-        /// Real topic.
-        topic: Option<ByteStr> = "topic",
-        /// Queue offset of the half message.
-        tran_state_table_offset: i64 = "tranStateTableOffset",
-        /// Position of the half message in the commit log.
-        commit_log_offset: i64 = "commitLogOffset",
-        /// Unique id.
-        msg_id: Option<ByteStr> = "msgId",
-        /// Transaction id.
-        transaction_id: Option<ByteStr> = "transactionId",
-        /// Offset id of the half message.
-        offset_msg_id: Option<ByteStr> = "offsetMsgId",
-        /// Name of this broker.
-        broker_name: Option<ByteStr> = "bname",
-    }
-
     /// 326, broker to client.
     PushReplyMessage {
         /// Group of the replying producer.
@@ -146,24 +106,6 @@ headers! {
         store_host: Option<ByteStr> = "storeHost",
         /// Milliseconds, clock of the broker.
         store_timestamp: i64 = "storeTimestamp" or 0,
-    }
-
-    /// 370.
-    RecallMessage {
-        /// Group of the producer.
-        producer_group: Option<ByteStr> = "producerGroup",
-        /// Topic.
-        topic: ByteStr = "topic",
-        /// From the answer to the send.
-        recall_handle: ByteStr = "recallHandle",
-        /// Broker the client believes it talks to.
-        broker_name: Option<ByteStr> = "bname",
-    }
-
-    /// Answer to 370.
-    RecallMessageResponse {
-        /// Unique id of the recalled message.
-        msg_id: ByteStr = "msgId",
     }
 }
 

@@ -183,12 +183,4 @@ headers! {
         /// Evaluate this group's filter.
         consumer_group: Option<ByteStr> = "consumerGroup",
     }
-
-    /// 323.
-    ResumeCheckHalfMessage {
-        /// Topic.
-        topic: Option<ByteStr> = "topic",
-        /// Offset id of the half message.
-        msg_id: Option<ByteStr> = "msgId",
-    }
 }
