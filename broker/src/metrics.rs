@@ -83,7 +83,7 @@ fn storage(broker: &Broker, out: &mut Samples<'_>) {
     out.sample(labels, status.log_max.0.saturating_sub(status.log_min.0));
     out.begin("rmq_storage_disk_used_percent", "Used share of the log's disk.", Kind::Gauge);
     out.sample(labels, status.log_disk_percent);
-    out.begin("rmq_storage_waiting_puts", "Puts that wait for the log's thread.", Kind::Gauge);
+    out.begin("rmq_storage_waiting_puts", "Puts that wait for the log.", Kind::Gauge);
     out.sample(labels, status.inbox_puts);
     if let Ok(Some(first)) = broker.store.earliest_log_time() {
         let name = "rocketmq_storage_message_reserve_time_milliseconds";

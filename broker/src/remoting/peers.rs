@@ -16,7 +16,7 @@ pub(crate) struct PeerConn {
 }
 
 impl PeerConn {
-    /// Hands over finished sends from the log's thread.
+    /// Hands over finished sends from whoever stored them.
     pub(super) fn complete(&self, completed: Completed) {
         self.completed.lock().push(completed);
         self.conn.poke();

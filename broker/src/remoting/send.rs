@@ -207,8 +207,8 @@ impl Sent {
     }
 }
 
-/// Hands results from the log's thread to the connection's task, which has the answers to write
-/// anyway: the thread that everybody waits for encodes nothing.
+/// Hands results to the connection's task, which has the answers to write anyway: whoever holds the
+/// log encodes nothing.
 struct Handover {
     sent: Arc<Sent>,
     peer: Arc<PeerConn>,

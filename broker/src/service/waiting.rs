@@ -1,6 +1,6 @@
 //! Pulls that wait for messages: the shell around [`Hold`].
 //!
-//! The log's thread only moves who is woken into a list and wakes one task, once per batch of the
+//! The log's writer only moves who is woken into a list and wakes one task, once per batch of the
 //! log; that task repeats the pulls.
 
 use crate::service::pull::Parked;
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 /// Waiting pulls, and those that are to be repeated.
 pub struct Waiting {
     hold: Mutex<Hold<Parked>>,
-    /// As many as `hold` has, for the log's thread to see without the lock.
+    /// As many as `hold` has, for the log's writer to see without the lock.
     count: AtomicUsize,
     ready: Mutex<Vec<Parked>>,
     wake: Notify,

@@ -100,11 +100,12 @@ impl Task {
         // What was read while the kind of the connection was found out.
         let mut buffered = !self.buf.is_empty();
         loop {
-            if conn.take_poked() {
-                self.service.poked(&conn);
-            }
             if buffered && !self.is_loaded() {
                 buffered = self.split()?;
+            }
+            // After the requests: some are completed while they are handed over.
+            if conn.take_poked() {
+                self.service.poked(&conn);
             }
             let draining = drain.is_cancelled();
             let wrote = self.write()?;

@@ -482,7 +482,7 @@ impl Master {
             return;
         }
         let waiter = Waiter { end, token, deadline: now.saturating_add(self.config.timeout) };
-        // The log's thread tells of puts in their order, so this is the end of the list.
+        // The log tells of puts in their order, so this is the end of the list.
         let at = self.waiters.partition_point(|waiter| waiter.end <= end);
         self.waiters.insert(at, waiter);
     }

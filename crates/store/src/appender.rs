@@ -1,4 +1,4 @@
-//! The log's thread: the only writer of the log.
+//! The only writer of the log: run by the log's thread, or by a caller that finds it idle.
 //!
 //! Per message one copy into the batch buffer and 20 bytes into a queue's tail; per batch one write
 //! for each mebibyte, in `SYNC_FLUSH` mode one sync, one call to each receiver of results and one
@@ -11,15 +11,21 @@ use crate::log::Segment;
 use crate::put::{Answers, Arrival, Prepared, Put, PutError, PutGroup, PutOk, PutStatus};
 use crate::queue::Unit;
 use crate::shared::{Dispatched, Shared};
+use parking_lot::Mutex;
 use rmq_model::{LogOffset, Millis};
 use rmq_record::{layout, property_crc};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// The buffer is written when it is this long: larger gains nothing and leaves the CPU's cache.
 const CHUNK_BYTES: usize = 1024 * 1024;
 /// A clock that steps back less than this is waited out, so that store times ascend in the log.
 const STEP_BACK_MS: Millis = 10_000;
+/// A batch that took longer met a slow disk: the next ones are stored by the log's thread.
+const SLOW_BATCH: Duration = Duration::from_millis(5);
+/// So many batches a caller stores before the log's thread takes over: its own connection waits.
+const CALLER_BATCHES: usize = 4;
 
 /// Owns the end of the log.
 pub(crate) struct Appender {
@@ -40,6 +46,8 @@ pub(crate) struct Appender {
     placed_written: usize,
     answers: Answers,
     entries: Vec<Entry>,
+    /// Kept for its capacity.
+    callers_groups: Vec<PutGroup>,
 }
 
 struct Placed {
@@ -50,6 +58,28 @@ struct Placed {
     first: usize,
     count: usize,
     end: u64,
+}
+
+/// Body of the log's thread: until the inbox is closed and empty.
+pub(crate) fn run(shared: &Shared, appender: &Mutex<Appender>) {
+    let mut groups = Vec::new();
+    let mut slow = false;
+    while shared.inbox.next_of_thread(&mut groups, slow) {
+        slow = appender.lock().timed_batch(&mut groups);
+    }
+}
+
+/// What a caller does when it is its turn: its own batch, and a few that came meanwhile.
+pub(crate) fn run_as_caller(shared: &Shared, appender: &Mutex<Appender>) {
+    let mut appender = appender.lock();
+    let mut groups = std::mem::take(&mut appender.callers_groups);
+    let mut slow = false;
+    let mut batches = 0;
+    while shared.inbox.next_of_caller(&mut groups, slow, batches == CALLER_BATCHES) {
+        slow = appender.timed_batch(&mut groups);
+        batches += 1;
+    }
+    appender.callers_groups = groups;
 }
 
 impl Appender {
@@ -68,16 +98,16 @@ impl Appender {
             placed_written: 0,
             answers: Answers::default(),
             entries: Vec::new(),
+            callers_groups: Vec::new(),
         }
     }
 
-    /// Until the inbox is closed and empty.
-    pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let mut groups = Vec::new();
-        while shared.inbox.take(&mut groups) {
-            self.batch(&mut groups);
-        }
+    /// Stores a batch. Returns whether that took so long that it should not happen on a thread which
+    /// has other work.
+    fn timed_batch(&mut self, groups: &mut Vec<PutGroup>) -> bool {
+        let began = self.shared.clock.monotonic();
+        self.batch(groups);
+        SLOW_BATCH < self.shared.clock.monotonic().saturating_sub(began)
     }
 
     fn batch(&mut self, groups: &mut Vec<PutGroup>) {

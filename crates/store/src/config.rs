@@ -31,7 +31,7 @@ pub struct StoreConfig {
     pub delay_levels: Vec<Millis>,
     /// What is deleted when.
     pub retention: Retention,
-    /// Bounds of what waits for the log thread.
+    /// Bounds of what waits for the log.
     pub inbox: InboxConfig,
     /// Records this close to the end of the log count as in memory for [`crate::ReadLimits`].
     pub memory_bytes: u64,
@@ -141,7 +141,7 @@ impl Retention {
     }
 }
 
-/// Bounds of what waits for the log thread; more is refused as busy.
+/// Bounds of what waits for the log; more is refused as busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InboxConfig {
     /// Puts.

@@ -1,9 +1,9 @@
 //! The log: commit log, consume queues, index, checkpoint, recovery and retention.
 //!
 //! The files are those of the Java broker (`docs/formats/`): either can open what the other left.
-//! One thread owns the log ([`Store::put`] hands it work); everything that follows the log (queues,
-//! index, checkpoint) can be made again from it and is written behind. Readers take no lock of the
-//! log's thread.
+//! One thread at a time writes the log: a caller of [`Store::put`] that finds it idle, or the log's
+//! own. Everything that follows the log (queues, index, checkpoint) can be made again from it and is
+//! written behind. Readers take no lock of the log's writer.
 //!
 //! For replicas the log is raw bytes: [`Store::raw_log`] reads them as they are, fillers included.
 #![warn(missing_docs)]

@@ -1,4 +1,4 @@
-//! All that can be done for a put before the log's thread has it.
+//! All that can be done for a put before it is its turn in the log.
 
 use crate::config::RECORD_EXTRA_BYTES_MAX;
 use crate::index;

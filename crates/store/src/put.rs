@@ -5,8 +5,8 @@ use rmq_model::{LogOffset, Millis};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A record with holes: encoded, checked and hashed on the caller's thread; the log thread only
-/// fills in places and times. Made by [`crate::Store::prepare`].
+/// A record with holes: encoded, checked and hashed beforehand; whoever stores it only fills in
+/// places and times. Made by [`crate::Store::prepare`].
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) queue: Arc<Queue>,
@@ -99,8 +99,8 @@ impl std::fmt::Debug for PutGroup {
 /// Token of a put and what became of it.
 pub type PutResult = (u64, Result<PutOk, PutError>);
 
-/// Takes the results of puts. Called on the log's thread, or on another while a sync takes too long:
-/// must be quick and must not block.
+/// Takes the results of puts. Called on the log's thread, on that of any [`crate::Store::put`], or
+/// on another while a sync takes too long: must be quick and must not block.
 pub trait PutDone: Send + Sync {
     /// Called at most twice per batch of the log: once for puts that do not wait for the disk, once
     /// for the others. Every put of an accepted group is reported exactly once. Drain `results`.
@@ -180,7 +180,7 @@ pub enum PutError {
     },
 }
 
-/// One stored message, as the log thread reports it.
+/// One stored message, as the log reports it.
 #[derive(Debug)]
 pub struct Arrival {
     /// Its queue.
@@ -213,7 +213,7 @@ impl Arrival {
     }
 }
 
-/// Told of stored messages. Called on the log's thread, once per batch, in the order of the log and
+/// Told of stored messages. Called where [`PutDone`] is, once per batch, in the order of the log and
 /// after they can be read: must be quick and must not block.
 pub trait Arrivals: Send + Sync {
     /// All messages of one batch of the log.

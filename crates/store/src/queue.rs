@@ -84,7 +84,7 @@ pub struct Queue {
     id: u32,
     dir: PathBuf,
     context: Arc<QueueContext>,
-    /// Offset of the next message. Only the log's thread changes it.
+    /// Offset of the next message. Only the log's writer changes it.
     pub(crate) next: AtomicU64,
     /// One past the last message that readers may see.
     max: AtomicU64,
@@ -178,7 +178,7 @@ impl Queue {
         self.min.store(min, Ordering::Release);
     }
 
-    /// Makes one more message readable. `offset` must be the queue's maximum; only the log's thread
+    /// Makes one more message readable. `offset` must be the queue's maximum; only the log's writer
     /// and recovery call this.
     pub(crate) fn append(&self, offset: u64, unit: Unit, store_time: i64) {
         let mut tail = self.tail.write();

@@ -11,7 +11,7 @@ use crate::queue::Queue;
 use crate::queues::QueueTable;
 use crate::syncing::Syncing;
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rmq_model::{Clock, Millis};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -167,10 +167,16 @@ impl Signal {
     }
 }
 
-/// Puts that wait for the log's thread. Bounded; a full inbox means busy, at once.
+/// Puts that wait for the log, and whose turn it is to store them. Bounded; a full inbox means
+/// busy, at once.
+///
+/// Where puts need not wait for the disk, whoever finds the log idle stores its own: waking a
+/// thread takes longer than that. The log's thread takes over when more keeps coming, and while
+/// the disk is slow, so that at most one caller meets a write that hangs.
 pub(crate) struct Inbox {
     puts_max: usize,
     bytes_max: usize,
+    callers_store: bool,
     state: Mutex<InboxState>,
     wake: Condvar,
 }
@@ -181,22 +187,43 @@ struct InboxState {
     puts: usize,
     bytes: usize,
     closed: bool,
-    log_thread_waits: bool,
+    turn: Turn,
+    /// The last batch took long.
+    slow: bool,
+}
+
+/// Who stores what is in the inbox. Whenever something is in it, it is somebody's turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    #[default]
+    Nobody,
+    Caller,
+    Thread,
+}
+
+impl InboxState {
+    fn give(&mut self, groups: &mut Vec<PutGroup>) {
+        std::mem::swap(groups, &mut self.groups);
+        self.puts = 0;
+        self.bytes = 0;
+    }
 }
 
 impl Inbox {
-    pub(crate) fn new(puts_max: usize, bytes_max: usize) -> Self {
-        Self { puts_max, bytes_max, state: Mutex::default(), wake: Condvar::new() }
+    pub(crate) fn new(puts_max: usize, bytes_max: usize, callers_store: bool) -> Self {
+        let (state, wake) = (Mutex::default(), Condvar::new());
+        Self { puts_max, bytes_max, callers_store, state, wake }
     }
 
-    /// Hands a group to the log's thread; gives it back when there is no room.
-    pub(crate) fn put(&self, group: PutGroup) -> Result<(), PutGroup> {
+    /// Takes a group; gives it back when there is no room. `true`: it is the caller's turn, who must
+    /// call [`Inbox::next_of_caller`] until that is over.
+    pub(crate) fn put(&self, group: PutGroup) -> Result<bool, PutGroup> {
         let bytes: usize = group.puts.iter().map(|put| put.messages.bytes()).sum();
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
             refuse(group, &PutError::Closed);
-            return Ok(());
+            return Ok(false);
         }
         let puts = state.puts.saturating_add(group.puts.len());
         // A group that alone is too large still gets through an empty inbox.
@@ -207,27 +234,70 @@ impl Inbox {
         state.puts = puts;
         state.bytes = state.bytes.saturating_add(bytes);
         state.groups.push(group);
-        if std::mem::take(&mut state.log_thread_waits) {
-            drop(state);
-            self.wake.notify_one();
+        match state.turn {
+            Turn::Nobody if self.callers_store && !state.slow => {
+                state.turn = Turn::Caller;
+                Ok(true)
+            }
+            Turn::Nobody => {
+                self.to_thread(state);
+                Ok(false)
+            }
+            Turn::Caller | Turn::Thread => Ok(false),
         }
-        Ok(())
     }
 
-    /// Takes all that waits, waiting for the first; false once closed and empty.
-    pub(crate) fn take(&self, groups: &mut Vec<PutGroup>) -> bool {
+    fn to_thread(&self, mut state: MutexGuard<'_, InboxState>) {
+        state.turn = Turn::Thread;
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// For the caller whose turn it is: takes all that waits. False when its turn is over, because
+    /// nothing waits or because it does `no_more`. `slow` says how the batch before it went.
+    pub(crate) fn next_of_caller(
+        &self,
+        groups: &mut Vec<PutGroup>,
+        slow: bool,
+        no_more: bool,
+    ) -> bool {
         let mut state = self.state.lock();
-        while state.groups.is_empty() {
+        state.slow = slow;
+        if state.groups.is_empty() {
+            state.turn = Turn::Nobody;
             if state.closed {
+                self.wake.notify_all();
+            }
+            return false;
+        }
+        if slow || no_more {
+            self.to_thread(state);
+            return false;
+        }
+        state.give(groups);
+        true
+    }
+
+    /// For the log's thread: takes all that waits, as soon as it is its turn. False once the inbox is
+    /// closed and empty. `slow` says how the batch before it went.
+    pub(crate) fn next_of_thread(&self, groups: &mut Vec<PutGroup>, slow: bool) -> bool {
+        let mut state = self.state.lock();
+        if state.turn == Turn::Thread {
+            state.slow = slow;
+        }
+        loop {
+            if state.turn == Turn::Thread {
+                if !state.groups.is_empty() {
+                    state.give(groups);
+                    return true;
+                }
+                state.turn = Turn::Nobody;
+            }
+            if state.closed && state.turn == Turn::Nobody {
                 return false;
             }
-            state.log_thread_waits = true;
             self.wake.wait(&mut state);
         }
-        std::mem::swap(groups, &mut state.groups);
-        state.puts = 0;
-        state.bytes = 0;
-        true
     }
 
     pub(crate) fn close(&self) {

@@ -23,7 +23,7 @@ pub struct StoreStatus {
     pub units_pending: usize,
     /// Index entries that are only in memory.
     pub entries_pending: usize,
-    /// Puts that wait for the log's thread.
+    /// Puts that wait for the log.
     pub inbox_puts: usize,
     /// Bytes of them.
     pub inbox_bytes: usize,

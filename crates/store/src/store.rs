@@ -1,6 +1,6 @@
 //! The store's face: opening, closing, and the calls of its users.
 
-use crate::appender::Appender;
+use crate::appender::{self, Appender};
 use crate::checkpoint::{CheckpointFile, Progress, ProgressFile};
 use crate::config::{Retention, StoreConfig};
 use crate::damage::Damage;
@@ -38,6 +38,8 @@ use std::thread::JoinHandle;
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
+    /// `None` while the log belongs to a [`RawLog`].
+    appender: Option<Arc<Mutex<Appender>>>,
     threads: Arc<Threads>,
 }
 
@@ -78,8 +80,7 @@ struct Threads {
 }
 
 impl Threads {
-    /// Without an appender the log belongs to a [`RawLog`].
-    fn start(shared: &Arc<Shared>, appender: Option<Appender>) -> io::Result<Self> {
+    fn start(shared: &Arc<Shared>, appender: Option<Arc<Mutex<Appender>>>) -> io::Result<Self> {
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.into()).spawn(work)
         };
@@ -93,7 +94,10 @@ impl Threads {
             let shared = Arc::clone(shared);
             others.push(spawn(name, Box::new(move || body(&shared)))?);
         }
-        let appender = appender.map(|appender| spawn("rmq-log", Box::new(move || appender.run())));
+        let appender = appender.map(|appender| {
+            let shared = Arc::clone(shared);
+            spawn("rmq-log", Box::new(move || appender::run(&shared, &appender)))
+        });
         Ok(Self {
             shared: Arc::clone(shared),
             appender: Mutex::new(appender.transpose()?),
@@ -155,9 +159,10 @@ impl Store {
     }
 
     fn started(shared: Arc<Shared>, appender: Option<Appender>) -> Result<Self, OpenError> {
-        let threads = Threads::start(&shared, appender)
+        let appender = appender.map(|appender| Arc::new(Mutex::new(appender)));
+        let threads = Threads::start(&shared, appender.clone())
             .map_err(|source| OpenError::Io { path: shared.config.root.clone(), source })?;
-        Ok(Self { shared, threads: Arc::new(threads) })
+        Ok(Self { shared, appender, threads: Arc::new(threads) })
     }
 
     fn recover(
@@ -231,7 +236,8 @@ impl Store {
             last_index: now,
             last_checkpoint: now,
         };
-        let inbox = Inbox::new(config.inbox.puts_max, config.inbox.bytes_max);
+        let callers_store = !config.flush.is_sync();
+        let inbox = Inbox::new(config.inbox.puts_max, config.inbox.bytes_max, callers_store);
         let root = config.root.clone();
         let shared = Arc::new(Shared {
             retention: ArcSwap::from_pointee(config.retention.clone()),
@@ -280,10 +286,16 @@ impl Store {
         prepare::prepare(&self.shared, message)
     }
 
-    /// Hands messages to the log's thread; never blocks. Gives the group back when there is no room,
-    /// which means busy. Results come to [`PutGroup::done`], also when the store is closed.
+    /// Stores messages, or hands them to the log's thread; never waits for a sync. Gives the group
+    /// back when there is no room, which means busy. Results come to [`PutGroup::done`], also when
+    /// the store is closed, and possibly before this returns: hold no lock that `done` takes.
     pub fn put(&self, group: PutGroup) -> Result<(), PutGroup> {
-        self.shared.inbox.put(group)
+        if self.shared.inbox.put(group)?
+            && let Some(appender) = &self.appender
+        {
+            appender::run_as_caller(&self.shared, appender);
+        }
+        Ok(())
     }
 
     /// Why puts are refused now, as they would be told; `None` when they are let in.

@@ -8,3 +8,4 @@ mod put;
 mod raw;
 mod retention;
 mod support;
+mod turns;

@@ -56,7 +56,7 @@ fn the_observer_is_told_once_per_batch_after_messages_can_be_read() {
 #[test]
 fn a_full_inbox_is_busy_at_once() {
     use rmq_store::{OneOrMany, Put, PutDone, PutGroup, PutResult};
-    /// Holds the log's thread until told.
+    /// Holds whoever stores until told.
     #[derive(Default)]
     struct Stuck {
         entered: parking_lot::Mutex<usize>,
@@ -79,8 +79,11 @@ fn a_full_inbox_is_busy_at_once() {
         let done: Arc<dyn PutDone> = stuck.clone();
         PutGroup { puts: vec![Put { token, messages, wait: true }], done }
     };
-    store.put(group(0)).unwrap();
-    eventually("the log's thread is held", || *stuck.entered.lock() == 1);
+    let first = std::thread::spawn({
+        let (store, first) = (store.clone(), group(0));
+        move || store.put(first).unwrap()
+    });
+    eventually("whoever stores is held", || *stuck.entered.lock() == 1);
     for token in 1..=3 {
         store.put(group(token)).unwrap();
     }
@@ -89,6 +92,7 @@ fn a_full_inbox_is_busy_at_once() {
     *stuck.open.lock() = true;
     stuck.go.notify_all();
     eventually("what waited is stored", || *stuck.entered.lock() == 4);
+    first.join().unwrap();
     store.put(group(5)).unwrap();
     eventually("there is room again", || *stuck.entered.lock() == 5);
     assert_eq!(store.max_offset("T", 0), 5);
