@@ -90,7 +90,7 @@ fn topic_stats(call: &Call<'_>) -> Answer {
         (queue(call.broker(), &topic, stats.queue), offset)
     };
     let offset_table = queues.into_iter().map(entry).collect();
-    Ok(body::success(&TopicStatsTable { offset_table, topic_put_tps: tps }))
+    Ok(body::success(&TopicStatsTable { offset_table, topic_put_tps: Some(tps) }))
 }
 
 fn progress_table(broker: &Broker, progress: &[TopicProgress]) -> ConsumeStats {

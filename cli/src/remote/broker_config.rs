@@ -3,23 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
-use super::connect::Connect;
+use super::connect::Family;
 use super::shape::pair;
 use crate::output::{Output, table};
 
-#[derive(Debug, Args)]
-pub struct BrokerConfig {
-    #[command(subcommand)]
-    action: Action,
-    #[command(flatten)]
-    connect: Connect,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// Show the settings of a broker
     Get {
         /// Name of the broker (its master is asked) or host:port
@@ -37,7 +29,7 @@ enum Action {
     },
 }
 
-pub(crate) fn run(command: &BrokerConfig, output: &mut Output) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &Family<Action>, output: &mut Output) -> anyhow::Result<ExitCode> {
     let connect = &command.connect;
     match &command.action {
         Action::Get { broker, keys } => {

@@ -3,24 +3,16 @@
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use rmq_client::admin::BrokerInfo;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use super::connect::Connect;
+use super::connect::Family;
 use crate::output::{Output, table};
 
-#[derive(Debug, Args)]
-pub struct Cluster {
-    #[command(subcommand)]
-    action: Action,
-    #[command(flatten)]
-    connect: Connect,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// List the brokers with their rates and disk use
     List {
         /// Only of this cluster
@@ -40,7 +32,7 @@ struct BrokerShape {
     runtime: BTreeMap<String, String>,
 }
 
-pub(crate) fn run(command: &Cluster, output: &mut Output) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &Family<Action>, output: &mut Output) -> anyhow::Result<ExitCode> {
     let Action::List { cluster } = &command.action;
     let brokers = command
         .connect

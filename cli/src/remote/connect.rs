@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Table;
-use rmq_client::{Client, Config, NameServers};
+use rmq_client::admin::ClusterInfo;
+use rmq_client::{CallError, Client, Config, NameServers};
 use rmq_host::SystemClock;
 use rmq_host::runtime::{self, RuntimeConfig};
 use serde::Serialize;
@@ -57,6 +58,44 @@ pub(crate) struct Connect {
         help_heading = "Connection"
     )]
     output: Format,
+}
+
+/// A command whose actions talk to a cluster: `rmq topic list`, `rmq kv get`.
+#[derive(Debug, Args)]
+pub struct Family<A: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) action: A,
+    #[command(flatten)]
+    pub(crate) connect: Connect,
+}
+
+/// On which brokers something is made or changed.
+#[derive(Debug, Args)]
+pub(crate) struct Masters {
+    /// On the masters of this cluster
+    #[arg(long, value_name = "NAME", conflicts_with = "broker")]
+    cluster: Option<String>,
+    /// On the master of this broker only (name or host:port)
+    #[arg(long, value_name = "BROKER")]
+    broker: Option<String>,
+}
+
+impl Masters {
+    /// Whether one broker is meant, by its name.
+    pub(crate) fn is_one(&self) -> bool {
+        self.broker.is_some()
+    }
+
+    /// Name and address of each of them.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub(crate) fn of(&self, info: &ClusterInfo) -> Result<Vec<(String, String)>, CallError> {
+        match &self.broker {
+            Some(broker) => Ok(vec![(broker.clone(), info.broker_address(broker)?)]),
+            None => info.masters(self.cluster.as_deref()),
+        }
+    }
 }
 
 /// Name servers of the one cluster that runs in `data`; `None` if none does.

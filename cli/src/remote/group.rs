@@ -5,26 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::{bail, ensure};
 use clap::{Args, Subcommand};
+use rmq_client::Client;
 use rmq_client::admin::{QueueProgress, ResetTo};
-use rmq_client::{CallError, Client};
 use rmq_model::group::SubscriptionGroupConfig;
 use rmq_model::{GroupName, name};
 use serde::Serialize;
 
-use super::connect::Connect;
+use super::connect::{Family, Masters};
 use super::time::{When, stamp, when};
 use crate::output::{Output, table};
 
-#[derive(Debug, Args)]
-pub struct Group {
-    #[command(subcommand)]
-    action: Action,
-    #[command(flatten)]
-    connect: Connect,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// List consumer groups
     List {
         /// Groups of the system too
@@ -73,13 +65,9 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
-struct Settings {
-    /// On the masters of this cluster
-    #[arg(long, value_name = "NAME", conflicts_with = "broker")]
-    cluster: Option<String>,
-    /// On the master of this broker only (name or host:port)
-    #[arg(long, value_name = "BROKER")]
-    broker: Option<String>,
+pub struct Settings {
+    #[command(flatten)]
+    masters: Masters,
     /// Whether members may read
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
@@ -98,7 +86,7 @@ struct Settings {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Target {
+pub enum Target {
     First,
     Last,
     Time(When),
@@ -165,15 +153,15 @@ struct ClientShape {
     client_id: String,
     address: String,
     language: String,
-    version: i64,
+    version: i32,
 }
 
-pub(crate) fn run(command: &Group, output: &mut Output) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &Family<Action>, output: &mut Output) -> anyhow::Result<ExitCode> {
     command.connect.run(async |client| act(command, &client, output).await)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn act(command: &Group, client: &Client, output: &mut Output) -> anyhow::Result<()> {
+async fn act(command: &Family<Action>, client: &Client, output: &mut Output) -> anyhow::Result<()> {
     let connect = &command.connect;
     let admin = client.admin();
     match &command.action {
@@ -283,12 +271,8 @@ async fn act(command: &Group, client: &Client, output: &mut Output) -> anyhow::R
 async fn put(client: &Client, group: &str, settings: &Settings) -> anyhow::Result<Vec<String>> {
     let admin = client.admin();
     let info = admin.cluster_info().await?;
-    let targets: Result<_, CallError> = match &settings.broker {
-        Some(broker) => info.broker_address(broker).map(|addr| vec![(broker.clone(), addr)]),
-        None => info.masters(settings.cluster.as_deref()),
-    };
     let mut done = Vec::new();
-    for (broker, addr) in targets? {
+    for (broker, addr) in settings.masters.of(&info)? {
         let present = admin.group(&addr, group).await?;
         let config = present.unwrap_or_else(|| SubscriptionGroupConfig::new(group));
         admin.put_group(&addr, &settings.apply(config)).await?;

@@ -3,22 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
-use super::connect::Connect;
+use super::connect::Family;
 use crate::output::{Output, table};
 
-#[derive(Debug, Args)]
-pub struct Kv {
-    #[command(subcommand)]
-    action: Action,
-    #[command(flatten)]
-    connect: Connect,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// List the entries of a namespace
     List {
         /// Namespace, such as ORDER_TOPIC_CONFIG
@@ -49,7 +41,7 @@ enum Action {
     },
 }
 
-pub(crate) fn run(command: &Kv, output: &mut Output) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &Family<Action>, output: &mut Output) -> anyhow::Result<ExitCode> {
     let connect = &command.connect;
     match &command.action {
         Action::List { namespace } => {

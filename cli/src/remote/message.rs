@@ -3,25 +3,17 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use rmq_client::{Client, Delivered};
 use rmq_record::OffsetId;
 
-use super::connect::{Connect, Format};
+use super::connect::{Connect, Family, Format};
 use super::shape::MessageShape;
 use super::time::{When, when};
 use crate::output::{Output, table};
 
-#[derive(Debug, Args)]
-pub struct Message {
-    #[command(subcommand)]
-    action: Action,
-    #[command(flatten)]
-    connect: Connect,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// Show the message with an id
     Get {
         /// The id that `send` printed, or the offset id that a broker gave
@@ -49,12 +41,12 @@ enum Action {
     },
 }
 
-pub(crate) fn run(command: &Message, output: &mut Output) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &Family<Action>, output: &mut Output) -> anyhow::Result<ExitCode> {
     command.connect.run(async |client| act(command, &client, output).await)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn act(command: &Message, client: &Client, output: &mut Output) -> anyhow::Result<()> {
+async fn act(command: &Family<Action>, client: &Client, output: &mut Output) -> anyhow::Result<()> {
     match &command.action {
         Action::Get { id, topic } => {
             for message in get(client, id, topic.as_deref()).await? {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::output::Output;
+use connect::Family;
 
 mod bench;
 mod broker_config;
@@ -27,17 +28,17 @@ pub enum Command {
     /// Read messages of a topic as a member of a consumer group
     Consume(Box<consume::Consume>),
     /// List, make, change and delete topics
-    Topic(topic::Topic),
+    Topic(Family<topic::Action>),
     /// List, make and delete consumer groups, see and move their offsets
-    Group(group::Group),
+    Group(Family<group::Action>),
     /// Find messages by id or key
-    Message(message::Message),
+    Message(Family<message::Action>),
     /// Show the brokers of a cluster
-    Cluster(cluster::Cluster),
+    Cluster(Family<cluster::Action>),
     /// Show and change the settings of a running broker
-    BrokerConfig(broker_config::BrokerConfig),
+    BrokerConfig(Family<broker_config::Action>),
     /// Show and change the key-value entries of the name servers
-    Kv(kv::Kv),
+    Kv(Family<kv::Action>),
     /// Measure a broker: throughput, latency, and what its process uses
     Bench(Box<bench::Bench>),
 }

@@ -37,7 +37,7 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
 
 /// A point in time, perhaps relative to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
+pub enum When {
     At(Millis),
     Ago(Millis),
 }

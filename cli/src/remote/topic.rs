@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use clap::{Args, Subcommand};
-use rmq_client::admin::{ClusterInfo, TopicSpec};
+use rmq_client::admin::TopicSpec;
 use rmq_client::{Admin, CallError, Client, Route};
 use rmq_model::topic::TopicConfig;
 use rmq_model::{Permission, TopicName, name};
 use serde::Serialize;
 
-use super::connect::Connect;
+use super::connect::{Family, Masters};
 use super::shape::{perm, perm_text};
 use super::time::stamp;
 use crate::output::{Output, table};
@@ -20,16 +20,8 @@ use crate::output::{Output, table};
 const ROUTE_PATIENCE: Duration = Duration::from_secs(10);
 const ROUTE_LOOK_EVERY: Duration = Duration::from_millis(100);
 
-#[derive(Debug, Args)]
-pub struct Topic {
-    #[command(subcommand)]
-    action: Action,
-    #[command(flatten)]
-    connect: Connect,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub enum Action {
     /// List topics
     List {
         /// Retry, dead-letter and system topics too
@@ -71,13 +63,9 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
-struct Settings {
-    /// On the masters of this cluster
-    #[arg(long, value_name = "NAME", conflicts_with = "broker")]
-    cluster: Option<String>,
-    /// On the master of this broker only (name or host:port)
-    #[arg(long, value_name = "BROKER")]
-    broker: Option<String>,
+pub struct Settings {
+    #[command(flatten)]
+    masters: Masters,
     /// Queues on each broker [default for a new topic: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
     queues: Option<u32>,
@@ -142,12 +130,12 @@ struct Changed<'a> {
     brokers: &'a [String],
 }
 
-pub(crate) fn run(command: &Topic, output: &mut Output) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &Family<Action>, output: &mut Output) -> anyhow::Result<ExitCode> {
     command.connect.run(async |client| act(command, &client, output).await)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn act(command: &Topic, client: &Client, output: &mut Output) -> anyhow::Result<()> {
+async fn act(command: &Family<Action>, client: &Client, output: &mut Output) -> anyhow::Result<()> {
     let connect = &command.connect;
     match &command.action {
         Action::List { all } => {
@@ -236,14 +224,6 @@ async fn listed(admin: &Admin, all: bool) -> anyhow::Result<Vec<String>> {
     Ok(topics.into_iter().filter(is_own).collect())
 }
 
-/// Name and address of each broker that the settings mean.
-fn targets(info: &ClusterInfo, settings: &Settings) -> Result<Vec<(String, String)>, CallError> {
-    match &settings.broker {
-        Some(broker) => Ok(vec![(broker.clone(), info.broker_address(broker)?)]),
-        None => info.masters(settings.cluster.as_deref()),
-    }
-}
-
 /// Makes or changes the topic on every broker that is meant; returns their names.
 async fn put(
     client: &Client,
@@ -255,13 +235,13 @@ async fn put(
     let admin = client.admin();
     let info = admin.cluster_info().await?;
     let mut work = Vec::new();
-    for (broker, addr) in targets(&info, settings)? {
+    for (broker, addr) in settings.masters.of(&info)? {
         match admin.topic_config(&addr, topic).await? {
             Some(_) if create => {
                 bail!("topic {topic} is on {broker} already: change it with `rmq topic update`")
             }
             // An update that names no broker means those that have the topic.
-            None if !create && settings.broker.is_none() => {}
+            None if !create && !settings.masters.is_one() => {}
             None if !create => bail!("there is no topic {topic} on {broker}"),
             Some(config) => work.push((broker, addr, config)),
             None => {

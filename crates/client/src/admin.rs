@@ -11,7 +11,7 @@ pub use topic::{QueueStats, TopicSpec, TopicStats};
 
 use crate::client::{Client, answer_header};
 use crate::error::CallError;
-use crate::view;
+use rmq_remoting::body::KvTable;
 use rmq_remoting::header::{GetKvConfigResponse, GetKvList, KvKey, PutKvConfig};
 use rmq_remoting::{ByteStr, Command, code};
 use std::collections::BTreeMap;
@@ -40,8 +40,8 @@ impl Admin {
     pub async fn kv_list(&self, namespace: &str) -> Result<BTreeMap<String, String>, CallError> {
         let command = Command::request(code::request::GET_KVLIST_BY_NAMESPACE)
             .with_header(&GetKvList { namespace: ByteStr::copy(namespace) });
-        match self.client.ask_name_server_json(command).await {
-            Ok(value) => Ok(string_table(&value)),
+        match self.client.ask_name_server_body(command).await {
+            Ok(table) => Ok(texts(table)),
             Err(error) if error.code() == Some(code::response::QUERY_NOT_FOUND) => {
                 Ok(BTreeMap::new())
             }
@@ -102,8 +102,6 @@ fn kv_key(namespace: &str, key: &str) -> KvKey {
     KvKey { namespace: ByteStr::copy(namespace), key: ByteStr::copy(key) }
 }
 
-/// The texts of member `table`.
-fn string_table(value: &serde_json::Value) -> BTreeMap<String, String> {
-    let entries = view::object(value, "table");
-    entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
+fn texts(body: KvTable) -> BTreeMap<String, String> {
+    body.table.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }

@@ -3,7 +3,6 @@
 use crate::admin::Admin;
 use crate::error::{CallError, request_name};
 use crate::incoming::Incoming;
-
 use crate::name_servers::NameServers;
 use crate::pool::Pool;
 use crate::route::Route;
@@ -14,7 +13,6 @@ use rmq_net::{ClientConfig, Connection};
 use rmq_remoting::header::{GetRoute, Header};
 use rmq_remoting::{ByteStr, Command, code, json};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -190,16 +188,6 @@ impl Client {
         Err(refused(addr, request, &answer))
     }
 
-    /// Like [`Client::ask`], and reads the answer's body as JSON.
-    ///
-    /// # Errors
-    /// As [`Client::ask`], and [`CallError::Answer`].
-    pub async fn ask_json(&self, addr: &str, command: Command) -> Result<Value, CallError> {
-        let request = command.code;
-        let answer = self.ask(addr, command).await?;
-        body_json(addr, request, &answer)
-    }
-
     /// Like [`Client::ask`], and reads the answer's body.
     ///
     /// # Errors
@@ -211,8 +199,7 @@ impl Client {
     ) -> Result<T, CallError> {
         let request = command.code;
         let answer = self.ask(addr, command).await?;
-        json::from_slice(&answer.body)
-            .map_err(|error| not_understood(addr, request, error.to_string()))
+        body_of(addr, request, &answer)
     }
 
     /// Asks a name server: the one that answered last, then the others. Returns its address too.
@@ -237,14 +224,17 @@ impl Client {
         Err(CallError::NoNameServer { tried: tried.join("; ") })
     }
 
-    /// Like [`Client::ask_name_server`], and reads the answer's body as JSON.
+    /// Like [`Client::ask_name_server`], and reads the answer's body.
     ///
     /// # Errors
     /// As there, and [`CallError::Answer`].
-    pub async fn ask_name_server_json(&self, command: Command) -> Result<Value, CallError> {
+    pub(crate) async fn ask_name_server_body<T: DeserializeOwned>(
+        &self,
+        command: Command,
+    ) -> Result<T, CallError> {
         let request = command.code;
         let (addr, answer) = self.ask_name_server(command).await?;
-        body_json(&addr, request, &answer)
+        body_of(&addr, request, &answer)
     }
 
     /// The route of `topic`, at most 30 s old. An older one is used if no name server answers.
@@ -275,21 +265,6 @@ impl Client {
     /// # Errors
     /// As [`Client::route`].
     pub async fn fetch_route(&self, topic: &str) -> Result<Arc<Route>, CallError> {
-        let value = self.route_json(topic).await?;
-        let route = Arc::new(Route::from_json(topic, &value, self.monotonic_ms()));
-        let mut routes = self.inner.routes.lock();
-        if ROUTES_MAX <= routes.len() {
-            routes.clear();
-        }
-        routes.insert(route.topic.clone(), route.clone());
-        Ok(route)
-    }
-
-    /// The answer to a route request as it is.
-    ///
-    /// # Errors
-    /// As [`Client::route`].
-    pub async fn route_json(&self, topic: &str) -> Result<Value, CallError> {
         let command =
             Command::request(code::request::GET_ROUTEINFO_BY_TOPIC).with_header(&GetRoute {
                 topic: ByteStr::copy(topic),
@@ -297,13 +272,20 @@ impl Client {
                 zone_name: None,
                 zone_mode: false,
             });
-        match self.ask_name_server_json(command).await {
+        let data = match self.ask_name_server_body(command).await {
             Err(error) if error.code() == Some(code::response::TOPIC_NOT_EXIST) => {
                 self.forget_route(topic);
-                Err(CallError::NoRoute { topic: topic.to_owned() })
+                return Err(CallError::NoRoute { topic: topic.to_owned() });
             }
-            result => result,
+            result => result?,
+        };
+        let route = Arc::new(Route::new(topic, data, self.monotonic_ms()));
+        let mut routes = self.inner.routes.lock();
+        if ROUTES_MAX <= routes.len() {
+            routes.clear();
         }
+        routes.insert(route.topic.clone(), route.clone());
+        Ok(route)
     }
 
     /// The next use of `topic` asks the name server again: what the route said turned out wrong.
@@ -330,11 +312,12 @@ pub(crate) fn not_understood(addr: &str, request: i32, reason: impl Into<String>
     }
 }
 
-fn body_json(addr: &str, request: i32, answer: &Command) -> Result<Value, CallError> {
-    if answer.body.is_empty() {
-        return Ok(Value::Null);
-    }
-    json::to_value(&answer.body).map_err(|error| not_understood(addr, request, error.to_string()))
+fn body_of<T: DeserializeOwned>(
+    addr: &str,
+    request: i32,
+    answer: &Command,
+) -> Result<T, CallError> {
+    json::from_slice(&answer.body).map_err(|error| not_understood(addr, request, error.to_string()))
 }
 
 /// Header fields of an answer.

@@ -19,7 +19,6 @@ mod pool;
 pub mod producer;
 pub mod pull;
 pub mod route;
-mod view;
 
 pub use admin::Admin;
 pub use client::{Client, Config};

@@ -1,8 +1,7 @@
 //! Where a topic is.
 
-use crate::view;
 use rmq_model::{MessageQueue, Millis, Permission};
-use serde_json::Value;
+use rmq_remoting::body::{BrokerData, TopicRouteData};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -48,15 +47,17 @@ pub struct BrokerQueues {
     pub sys_flag: i32,
 }
 
-impl Broker {
-    /// From an element of `brokerDatas` or `brokerAddrTable`.
-    pub(crate) fn from_json(value: &Value) -> Self {
-        let addresses = view::object(value, "brokerAddrs")
-            .filter_map(|(id, addr)| Some((id.trim().parse().ok()?, addr.as_str()?.to_owned())))
-            .collect();
-        Self { cluster: view::text(value, "cluster"), addresses }
+impl From<BrokerData> for Broker {
+    fn from(data: BrokerData) -> Self {
+        let addresses = data.broker_addrs.into_iter();
+        Self {
+            cluster: data.cluster.to_string(),
+            addresses: addresses.map(|(id, addr)| (id, addr.to_string())).collect(),
+        }
     }
+}
 
+impl Broker {
     /// Address of the master, if there is one.
     pub fn master(&self) -> Option<&str> {
         self.addresses.get(&MASTER_ID).map(String::as_str)
@@ -65,26 +66,23 @@ impl Broker {
 
 impl Route {
     /// From the body of a route answer.
-    pub(crate) fn from_json(topic: &str, value: &Value, fetched_at: Millis) -> Self {
-        let brokers = view::list(value, "brokerDatas")
-            .iter()
-            .map(|b| (view::text(b, "brokerName").into(), Broker::from_json(b)))
-            .collect();
-        let small = |value: &Value, name: &str| {
-            i32::try_from(view::number(value, name)).unwrap_or(0).clamp(0, QUEUES_MAX)
-        };
-        let queues = view::list(value, "queueDatas")
-            .iter()
-            .map(|q| BrokerQueues {
-                broker: view::text(q, "brokerName").into(),
-                read: small(q, "readQueueNums"),
-                write: small(q, "writeQueueNums"),
-                perm: Permission(u32::try_from(view::number(q, "perm")).unwrap_or(0)),
-                sys_flag: i32::try_from(view::number(q, "topicSysFlag")).unwrap_or(0),
-            })
-            .collect();
-        let order_conf = Some(view::text(value, "orderTopicConf")).filter(|conf| !conf.is_empty());
-        Self { topic: topic.into(), brokers, queues, order_conf, fetched_at }
+    pub(crate) fn new(topic: &str, data: TopicRouteData, fetched_at: Millis) -> Self {
+        let brokers = data.broker_datas.into_iter();
+        let queues = data.queue_datas.into_iter().map(|data| BrokerQueues {
+            broker: data.broker_name,
+            read: data.read_queue_nums.clamp(0, QUEUES_MAX),
+            write: data.write_queue_nums.clamp(0, QUEUES_MAX),
+            perm: Permission(u32::try_from(data.perm).unwrap_or(0)),
+            sys_flag: data.topic_sys_flag,
+        });
+        let order_conf = data.order_topic_conf.filter(|conf| !conf.is_empty());
+        Self {
+            topic: topic.into(),
+            brokers: brokers.map(|data| (Arc::clone(&data.broker_name), data.into())).collect(),
+            queues: queues.collect(),
+            order_conf: order_conf.map(|conf| conf.to_string()),
+            fetched_at,
+        }
     }
 
     /// Queues a producer may send to: writable, on brokers whose master is there.
@@ -152,10 +150,11 @@ const QUEUES_MAX: i32 = 65_536;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use rmq_remoting::json;
+    use serde_json::{Value, json};
 
     fn route(value: &Value) -> Route {
-        Route::from_json("T", value, 0)
+        Route::new("T", json::from_value(value.clone()).unwrap(), 0)
     }
 
     fn names(queues: &[MessageQueue]) -> Vec<String> {
@@ -189,10 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_an_empty_route() {
-        for value in [json!(null), json!([]), json!({"queueDatas": 3, "brokerDatas": [1, "x"]})] {
-            assert!(route(&value).write_queues().is_empty());
-        }
+    fn queue_counts_are_bounded() {
         let huge = json!({
             "brokerDatas": [{"brokerName": "a", "brokerAddrs": {"0": "h:1"}}],
             "queueDatas": [{"brokerName": "a", "perm": 6, "writeQueueNums": 2_000_000_000}],

@@ -70,6 +70,22 @@ pub enum ConsumeFromWhere {
     ConsumeFromTimestamp,
 }
 
+impl ConsumeFromWhere {
+    /// As in JSON bodies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ConsumeFromLastOffset => "CONSUME_FROM_LAST_OFFSET",
+            Self::ConsumeFromLastOffsetAndFromMinWhenBootFirst => {
+                "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST"
+            }
+            Self::ConsumeFromMinOffset => "CONSUME_FROM_MIN_OFFSET",
+            Self::ConsumeFromMaxOffset => "CONSUME_FROM_MAX_OFFSET",
+            Self::ConsumeFromFirstOffset => "CONSUME_FROM_FIRST_OFFSET",
+            Self::ConsumeFromTimestamp => "CONSUME_FROM_TIMESTAMP",
+        }
+    }
+}
+
 /// What one group wants of one topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,11 +1,10 @@
 //! Clusters, brokers and their configuration.
 
-use super::{Admin, string_table};
+use super::{Admin, texts};
 use crate::client::not_understood;
 use crate::error::CallError;
 use crate::route::Broker;
-use crate::view;
-use rmq_remoting::{Command, code};
+use rmq_remoting::{Command, body, code};
 use std::collections::BTreeMap;
 
 /// Every broker that the name server knows.
@@ -80,18 +79,15 @@ impl Admin {
     /// As [`crate::Client::ask_name_server`].
     pub async fn cluster_info(&self) -> Result<ClusterInfo, CallError> {
         let command = Command::request(code::request::GET_BROKER_CLUSTER_INFO);
-        let value = self.client.ask_name_server_json(command).await?;
-        let brokers = view::object(&value, "brokerAddrTable")
-            .map(|(name, broker)| (name.clone(), Broker::from_json(broker)))
-            .collect();
-        let clusters = view::object(&value, "clusterAddrTable")
-            .map(|(name, names)| {
-                let names = names.as_array().map(Vec::as_slice).unwrap_or_default();
-                let names = names.iter().filter_map(|n| n.as_str().map(str::to_owned));
-                (name.clone(), names.collect())
-            })
-            .collect();
-        Ok(ClusterInfo { brokers, clusters })
+        let info: body::ClusterInfo = self.client.ask_name_server_body(command).await?;
+        let brokers = info.broker_addr_table.into_iter();
+        let clusters = info.cluster_addr_table.into_iter().map(|(name, brokers)| {
+            (name.to_string(), brokers.iter().map(|broker| broker.to_string()).collect())
+        });
+        Ok(ClusterInfo {
+            brokers: brokers.map(|(name, data)| (name.to_string(), data.into())).collect(),
+            clusters: clusters.collect(),
+        })
     }
 
     /// Every broker process with its runtime values. One that does not answer is in the list with
@@ -130,7 +126,7 @@ impl Admin {
     /// As [`crate::Client::ask`].
     pub async fn runtime(&self, addr: &str) -> Result<BTreeMap<String, String>, CallError> {
         let command = Command::request(code::request::GET_BROKER_RUNTIME_INFO);
-        Ok(string_table(&self.client.ask_json(addr, command).await?))
+        Ok(texts(self.client.ask_body(addr, command).await?))
     }
 
     /// Configuration of the broker at `addr`, by property name.

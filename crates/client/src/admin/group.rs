@@ -3,12 +3,13 @@
 use super::Admin;
 use crate::error::CallError;
 use crate::route::Route;
-use crate::view;
 use rmq_model::group::SubscriptionGroupConfig;
 use rmq_model::{MessageQueue, Millis, name};
+use rmq_remoting::body::{
+    ConsumeStats, ConsumerConnection, ResetOffsetBody, SubscriptionGroupWrapper,
+};
 use rmq_remoting::header::{ConsumerGroup, DeleteGroup, GetConsumeStats, ResetOffset};
-use rmq_remoting::{ByteStr, Command, code};
-use serde_json::Value;
+use rmq_remoting::{ByteStr, Command, code, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where offsets are put.
@@ -74,7 +75,7 @@ pub struct GroupMember {
     /// Programming language.
     pub language: String,
     /// Ordinal of its release.
-    pub version: i64,
+    pub version: i32,
 }
 
 impl Admin {
@@ -104,9 +105,9 @@ impl Admin {
         addr: &str,
     ) -> Result<BTreeMap<String, SubscriptionGroupConfig>, CallError> {
         let command = Command::request(code::request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG);
-        let value = self.client.ask_json(addr, command).await?;
-        let groups = view::object(&value, "subscriptionGroupTable");
-        Ok(groups.map(|(name, config)| (name.clone(), group_config(name, config))).collect())
+        let body: SubscriptionGroupWrapper = self.client.ask_body(addr, command).await?;
+        let groups = body.subscription_group_table.into_iter();
+        Ok(groups.map(|(name, config)| (name.to_string(), config)).collect())
     }
 
     /// Configuration of `group` on the broker at `addr`; `None` if it is not there.
@@ -130,10 +131,9 @@ impl Admin {
         addr: &str,
         config: &SubscriptionGroupConfig,
     ) -> Result<(), CallError> {
-        let body = serde_json::to_vec(config)
-            .map_err(|error| CallError::Argument(format!("the group is not JSON: {error}")))?;
         let command = Command::request(code::request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP);
-        self.client.ask(addr, command.with_body(body)).await.map(|_answer| ())
+        let command = command.with_body(json::to_vec(config));
+        self.client.ask(addr, command).await.map(|_answer| ())
     }
 
     /// Deletes a group with its offsets and its retry and dead-letter topics from the masters of
@@ -175,8 +175,14 @@ impl Admin {
                     topic: topic.map(ByteStr::copy),
                     topic_list: None,
                 });
-            let value = self.client.ask_json(&addr, command).await?;
-            rows.extend(progress_rows(&value));
+            let stats: ConsumeStats = self.client.ask_body(&addr, command).await?;
+            rows.extend(stats.offset_table.into_iter().map(|(queue, offset)| QueueProgress {
+                queue,
+                broker_offset: offset.broker_offset,
+                consumer_offset: offset.consumer_offset,
+                pull_offset: offset.pull_offset,
+                last_timestamp: offset.last_timestamp,
+            }));
         }
         rows.sort_by(|a, b| a.queue.cmp(&b.queue));
         rows.dedup_by(|a, b| a.queue == b.queue);
@@ -195,13 +201,26 @@ impl Admin {
                 Command::request(code::request::GET_CONSUMER_CONNECTION_LIST).with_header(
                     &ConsumerGroup { consumer_group: ByteStr::copy(group), broker_name: None },
                 );
-            let value = match self.client.ask_json(&addr, command).await {
+            let found: ConsumerConnection = match self.client.ask_body(&addr, command).await {
                 Err(error) if error.code() == Some(code::response::CONSUMER_NOT_ONLINE) => continue,
                 result => result?,
             };
-            let found = clients.get_or_insert_with(|| group_clients(&value));
-            found.subscriptions.extend(group_clients(&value).subscriptions);
-            members.extend(view::list(&value, "connectionSet").iter().map(group_member));
+            let clients = clients.get_or_insert_with(|| GroupClients {
+                consume_type: found.consume_type.name().to_owned(),
+                message_model: found.message_model.name().to_owned(),
+                from_where: found.consume_from_where.name().to_owned(),
+                ..GroupClients::default()
+            });
+            let subscriptions = found.subscription_table.iter();
+            clients.subscriptions.extend(
+                subscriptions.map(|(topic, data)| (topic.to_string(), data.sub_string.to_string())),
+            );
+            members.extend(found.connection_set.iter().map(|client| GroupMember {
+                client_id: client.client_id.to_string(),
+                address: client.client_addr.to_string(),
+                language: client.language.to_string(),
+                version: client.version,
+            }));
         }
         Ok(clients
             .map(|clients| GroupClients { members: members.into_iter().collect(), ..clients }))
@@ -235,13 +254,8 @@ impl Admin {
                     queue_id: -1,
                     offset: -1,
                 });
-            match self.client.ask_json(addr, command).await {
-                Ok(value) => {
-                    let offsets = view::object(&value, "offsetTable");
-                    moved.extend(
-                        offsets.filter_map(|(k, v)| Some((view::queue_key(k)?, v.as_i64()?))),
-                    );
-                }
+            match self.client.ask_body(addr, command).await {
+                Ok(ResetOffsetBody { offset_table }) => moved.extend(offset_table),
                 Err(error) if error.code() == Some(code::response::CONSUMER_NOT_ONLINE) => {
                     moved.extend(self.commit_offsets(group, &route, broker, to).await?);
                 }
@@ -274,70 +288,25 @@ impl Admin {
     }
 }
 
-/// Members that are missing or make no sense keep their defaults.
-fn group_config(name: &str, value: &Value) -> SubscriptionGroupConfig {
-    serde_json::from_value(value.clone())
-        .unwrap_or_else(|_error| SubscriptionGroupConfig::new(name))
-}
-
-fn progress_rows(value: &Value) -> Vec<QueueProgress> {
-    view::object(value, "offsetTable")
-        .filter_map(|(key, entry)| {
-            Some(QueueProgress {
-                queue: view::queue_key(key)?,
-                broker_offset: view::number(entry, "brokerOffset"),
-                consumer_offset: view::number(entry, "consumerOffset"),
-                pull_offset: view::number(entry, "pullOffset"),
-                last_timestamp: view::number(entry, "lastTimestamp"),
-            })
-        })
-        .collect()
-}
-
-fn group_clients(value: &Value) -> GroupClients {
-    let subscriptions = view::object(value, "subscriptionTable")
-        .map(|(topic, subscription)| (topic.clone(), view::text(subscription, "subString")))
-        .collect();
-    GroupClients {
-        members: Vec::new(),
-        consume_type: view::text(value, "consumeType"),
-        message_model: view::text(value, "messageModel"),
-        from_where: view::text(value, "consumeFromWhere"),
-        subscriptions,
-    }
-}
-
-fn group_member(value: &Value) -> GroupMember {
-    GroupMember {
-        client_id: view::text(value, "clientId"),
-        address: view::text(value, "clientAddr"),
-        language: view::text(value, "language"),
-        version: view::number(value, "version"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rmq_remoting::json;
-
-    #[test]
-    fn progress_is_read_from_object_keyed_maps() {
-        let body = br#"{"consumeTps":0.0,"offsetTable":{{"brokerName":"b","queueId":1,"topic":"T"}:{"brokerOffset":9,"consumerOffset":4,"lastTimestamp":7,"pullOffset":6}}}"#;
-        let rows = progress_rows(&json::to_value(body).unwrap());
-        assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].lag(), rows[0].in_flight(), rows[0].queue.queue_id), (5, 2, 1));
-    }
 
     #[test]
     fn lag_is_never_negative() {
-        let row = QueueProgress {
-            queue: view::queue(&Value::Null),
-            broker_offset: 3,
-            consumer_offset: 5,
-            pull_offset: 0,
-            last_timestamp: 0,
-        };
-        assert_eq!((row.lag(), row.in_flight()), (0, 0));
+        let queue = MessageQueue { broker_name: "b".into(), queue_id: 1, topic: "T".into() };
+        for (broker_offset, consumer_offset, pull_offset, want) in
+            [(9, 4, 6, (5, 2)), (3, 5, 0, (0, 0)), (i64::MAX, -1, -1, (i64::MAX, 0))]
+        {
+            let queue = queue.clone();
+            let row = QueueProgress {
+                queue,
+                broker_offset,
+                consumer_offset,
+                pull_offset,
+                last_timestamp: 0,
+            };
+            assert_eq!((row.lag(), row.in_flight()), want);
+        }
     }
 }

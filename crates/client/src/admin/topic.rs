@@ -2,13 +2,13 @@
 
 use super::Admin;
 use crate::error::CallError;
-use crate::view;
 use rmq_model::topic::TopicConfig;
-use rmq_model::{MessageQueue, Millis, Permission, name};
+use rmq_model::{MessageQueue, Millis, name};
+use rmq_remoting::body::{TopicConfigWrapper, TopicList, TopicStatsTable};
 use rmq_remoting::header::{CreateTopic, DeleteTopicInNameServer, GetTopicConfig, OfTopic};
 use rmq_remoting::{ByteStr, Command, code};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Namespace of the queue counts of ordered topics on the name servers.
 const ORDER_NAMESPACE: &str = "ORDER_TOPIC_CONFIG";
@@ -51,8 +51,7 @@ impl Admin {
     /// As [`crate::Client::ask_name_server`].
     pub async fn topics(&self) -> Result<BTreeSet<String>, CallError> {
         let command = Command::request(code::request::GET_ALL_TOPIC_LIST_FROM_NAMESERVER);
-        let value = self.client.ask_name_server_json(command).await?;
-        Ok(view::texts(&value, "topicList").into_iter().collect())
+        Ok(names(self.client.ask_name_server_body(command).await?).collect())
     }
 
     /// Names of the topics that the system needs, as far as name server and brokers list them.
@@ -61,12 +60,12 @@ impl Admin {
     /// As [`crate::Client::ask_name_server`].
     pub async fn system_topics(&self) -> Result<BTreeSet<String>, CallError> {
         let command = Command::request(code::request::GET_SYSTEM_TOPIC_LIST_FROM_NS);
-        let value = self.client.ask_name_server_json(command).await?;
-        let mut topics: BTreeSet<_> = view::texts(&value, "topicList").into_iter().collect();
+        let mut topics: BTreeSet<_> =
+            names(self.client.ask_name_server_body(command).await?).collect();
         for (_, addr) in self.cluster_info().await?.masters(None).unwrap_or_default() {
             let command = Command::request(code::request::GET_SYSTEM_TOPIC_LIST_FROM_BROKER);
-            if let Ok(value) = self.client.ask_json(&addr, command).await {
-                topics.extend(view::texts(&value, "topicList"));
+            if let Ok(list) = self.client.ask_body(&addr, command).await {
+                topics.extend(names(list));
             }
         }
         Ok(topics)
@@ -111,11 +110,11 @@ impl Admin {
     ) -> Result<Option<TopicConfig>, CallError> {
         let command = Command::request(code::request::GET_TOPIC_CONFIG)
             .with_header(&GetTopicConfig { topic: ByteStr::copy(topic), logical: Some(true) });
-        let value = match self.client.ask_json(addr, command).await {
-            Err(error) if error.code() == Some(code::response::TOPIC_NOT_EXIST) => return Ok(None),
-            result => result?,
-        };
-        Ok(Some(config_from_json(topic, &value)))
+        match self.client.ask_body(addr, command).await {
+            Ok(config) => Ok(Some(TopicConfig { topic_name: topic.into(), ..config })),
+            Err(error) if error.code() == Some(code::response::TOPIC_NOT_EXIST) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Configurations of all topics on the broker at `addr`, by name, the system's included.
@@ -127,9 +126,11 @@ impl Admin {
         addr: &str,
     ) -> Result<BTreeMap<String, TopicConfig>, CallError> {
         let command = Command::request(code::request::GET_ALL_TOPIC_CONFIG);
-        let value = self.client.ask_json(addr, command).await?;
-        let topics = view::object(&value, "topicConfigTable");
-        Ok(topics.map(|(topic, value)| (topic.clone(), config_from_json(topic, value))).collect())
+        let body: TopicConfigWrapper = self.client.ask_body(addr, command).await?;
+        let named = |(topic_name, config): (Arc<str>, TopicConfig)| {
+            (topic_name.to_string(), TopicConfig { topic_name, ..config })
+        };
+        Ok(body.topic_config_table.into_iter().map(named).collect())
     }
 
     /// Sets the queue counts of an ordered topic: `broker:count` of each broker.
@@ -185,18 +186,16 @@ impl Admin {
         for (_, addr) in route.masters() {
             let command = Command::request(code::request::GET_TOPIC_STATS_INFO)
                 .with_header(&OfTopic { topic: ByteStr::copy(topic) });
-            let value = self.client.ask_json(addr, command).await?;
-            for (key, entry) in view::object(&value, "offsetTable") {
-                let Some(queue) = view::queue_key(key) else { continue };
-                stats.queues.push(QueueStats {
-                    queue,
-                    min: view::number(entry, "minOffset"),
-                    max: view::number(entry, "maxOffset"),
-                    last_update: view::number(entry, "lastUpdateTimestamp"),
-                });
-            }
-            if value.get("topicPutTps").is_some() {
-                *stats.put_tps.get_or_insert(0.0) += view::float(&value, "topicPutTps");
+            let table: TopicStatsTable = self.client.ask_body(addr, command).await?;
+            let queues = table.offset_table.into_iter().map(|(queue, offsets)| QueueStats {
+                queue,
+                min: offsets.min_offset,
+                max: offsets.max_offset,
+                last_update: offsets.last_update_timestamp,
+            });
+            stats.queues.extend(queues);
+            if let Some(tps) = table.topic_put_tps {
+                *stats.put_tps.get_or_insert(0.0) += tps;
             }
         }
         stats.queues.sort_by(|a, b| a.queue.cmp(&b.queue));
@@ -204,38 +203,6 @@ impl Admin {
     }
 }
 
-fn config_from_json(topic: &str, value: &Value) -> TopicConfig {
-    let small = |name: &str| u32::try_from(view::number(value, name)).unwrap_or(0);
-    let attributes: BTreeMap<String, String> = view::object(value, "attributes")
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect();
-    TopicConfig {
-        attributes,
-        order: value.get("order").and_then(Value::as_bool).unwrap_or(false),
-        perm: Permission(small("perm")),
-        read_queue_nums: small("readQueueNums"),
-        write_queue_nums: small("writeQueueNums"),
-        topic_sys_flag: i32::try_from(view::number(value, "topicSysFlag")).unwrap_or(0),
-        topic_name: topic.into(),
-        ..TopicConfig::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn configurations_are_read() {
-        let value = json!({
-            "attributes": {"message.type": "FIFO"}, "order": true, "perm": 4, "topicName": "T",
-            "readQueueNums": 3, "writeQueueNums": 2, "topicSysFlag": 1,
-        });
-        let config = config_from_json("T", &value);
-        assert_eq!((config.read_queue_nums, config.write_queue_nums, config.perm.0), (3, 2, 4));
-        assert!(config.order);
-        assert_eq!(config.attributes.get("message.type").map(String::as_str), Some("FIFO"));
-        assert_eq!(config_from_json("T", &json!(7)).read_queue_nums, 0);
-    }
+fn names(list: TopicList) -> impl Iterator<Item = String> {
+    list.topic_list.into_iter().map(|topic| topic.to_string())
 }

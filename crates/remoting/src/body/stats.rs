@@ -45,8 +45,9 @@ bodies! {
     TopicStatsTable {
         /// By queue.
         offset_table: BTreeMap<MessageQueue, TopicOffset>,
-        /// Messages per second put into the topic.
-        topic_put_tps: f64,
+        /// Messages per second put into the topic; older brokers do not tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic_put_tps: Option<f64>,
     }
 
     /// A queue.
