@@ -88,18 +88,15 @@ fn save(broker: &Arc<Broker>, tasks: &Tasks, saver: Arc<Notify>) {
                 _ = delays.tick() => (false, true),
             };
             let broker = Arc::clone(&broker);
-            let saved = blocking(move || -> std::io::Result<()> {
-                broker.topics.save()?;
-                broker.groups.save()?;
-                if with_offsets {
-                    broker.save_offsets()?;
-                }
-                if with_delays {
-                    broker.save_delays()?;
-                }
-                Ok(())
+            let saved = blocking(move || {
+                [
+                    Some(broker.topics.save()),
+                    Some(broker.groups.save()),
+                    with_offsets.then(|| broker.save_offsets()),
+                    with_delays.then(|| broker.save_delays()),
+                ]
             });
-            if let Err(error) = saved.await? {
+            for error in saved.await?.into_iter().flatten().filter_map(Result::err) {
                 tracing::error!(%error, "a table cannot be written");
             }
         }

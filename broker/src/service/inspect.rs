@@ -3,6 +3,7 @@
 use crate::service::Broker;
 use crate::service::pull::queue_number;
 use rmq_delivery::clients::{ConsumerGroup, Member, Subscription};
+use rmq_delivery::offsets::GroupOffsets;
 use rmq_delivery::runtime::{self, Lag, QueueProgress, QueueReader, QueueStats, TimeSpan};
 use rmq_delivery::stats::StatsData;
 use rmq_model::Millis;
@@ -97,10 +98,8 @@ impl Broker {
     }
 
     fn progress_of(&self, group: &str, topic: &Arc<TopicConfig>) -> TopicProgress {
-        let queues = {
-            let offsets = self.offsets.lock();
-            runtime::consume_stats(&Reader(self), &offsets, topic, group)
-        };
+        let offsets = self.offsets_of(group, &topic.topic_name);
+        let queues = runtime::consume_stats(&Reader(self), &offsets, topic);
         let tps = self.traffic.stats().group_get_tps(self.now(), &topic.topic_name, group);
         TopicProgress { topic: Arc::clone(&topic.topic_name), queues, tps }
     }
@@ -135,8 +134,13 @@ impl Broker {
 
     /// How far a group is behind on a topic.
     pub(crate) fn lag_of(&self, group: &str, topic: &TopicConfig) -> Lag {
-        let offsets = self.offsets.lock();
-        runtime::lag(&Reader(self), &offsets, topic, group)
+        let offsets = self.offsets_of(group, &topic.topic_name);
+        runtime::lag(&Reader(self), &offsets, topic)
+    }
+
+    /// A copy: commits go on while the log is read.
+    fn offsets_of(&self, group: &str, topic: &str) -> GroupOffsets {
+        self.offsets.lock().of(group, topic)
     }
 
     /// Groups and the topics they have offsets on.
@@ -212,8 +216,8 @@ impl Broker {
     /// (request 303).
     pub fn time_spans(&self, topic: &str, group: &str) -> Option<Vec<TimeSpan>> {
         let config = self.topics.get(topic)?;
-        let offsets = self.offsets.lock();
-        Some(runtime::time_spans(self.now(), &Reader(self), &offsets, &config, group))
+        let offsets = self.offsets_of(group, topic);
+        Some(runtime::time_spans(self.now(), &Reader(self), &offsets, &config))
     }
 
     /// Where groups may be corrected to (request 308).

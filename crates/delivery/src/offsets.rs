@@ -78,7 +78,36 @@ struct Cell {
     reset: Option<i64>,
 }
 
+impl Cell {
+    /// Where the consumer must go on.
+    fn next(&self) -> Option<i64> {
+        self.reset.or(self.committed)
+    }
+
+    /// Where the newest pull ended, at least the committed offset.
+    fn pull_end(&self) -> Option<i64> {
+        self.pulled.max(self.committed)
+    }
+}
+
 type Queues = BTreeMap<i32, Cell>;
+
+/// The offsets of one group on one topic as they were at a moment: for who has to read the log to
+/// make something of them, which must not be done while the table is locked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupOffsets(Queues);
+
+impl GroupOffsets {
+    /// As [`Offsets::query`].
+    pub fn query(&self, queue: i32) -> Option<i64> {
+        self.0.get(&queue)?.next()
+    }
+
+    /// Where the newest pull ended, at least the committed offset.
+    pub fn pull_end(&self, queue: i32) -> Option<i64> {
+        self.0.get(&queue)?.pull_end()
+    }
+}
 
 /// Offsets of all groups.
 #[derive(Debug, Default)]
@@ -219,8 +248,13 @@ impl Offsets {
     /// The offset a consumer must go on from: the one set by an administrator if it is not taken
     /// up yet, else the committed one.
     pub fn query(&self, group: &str, topic: &str, queue: i32) -> Option<i64> {
-        let cell = self.get(group, topic, queue)?;
-        cell.reset.or(cell.committed)
+        self.get(group, topic, queue)?.next()
+    }
+
+    /// All of a group on a topic.
+    pub fn of(&self, group: &str, topic: &str) -> GroupOffsets {
+        let queues = self.groups.get(group).and_then(|topics| topics.get(topic));
+        GroupOffsets(queues.cloned().unwrap_or_default())
     }
 
     /// The committed offset.
@@ -235,12 +269,6 @@ impl Offsets {
         if let Some(cell) = topics.and_then(|queues| queues.get_mut(&queue)) {
             cell.pulled = Some(next);
         }
-    }
-
-    /// Where the newest pull ended, at least the committed offset.
-    pub fn pull_offset(&self, group: &str, topic: &str, queue: i32) -> Option<i64> {
-        let cell = self.get(group, topic, queue)?;
-        cell.pulled.max(cell.committed)
     }
 
     /// Sets the offset that the group must take up next (request 222). Until then commits are

@@ -4,7 +4,7 @@
 //! `queryConsumeTimeSpan`, `queryCorrectionOffset`).
 
 use crate::clients::ConsumerGroup;
-use crate::offsets::Offsets;
+use crate::offsets::{GroupOffsets, Offsets};
 use rmq_model::Millis;
 use rmq_model::topic::TopicConfig;
 use std::collections::BTreeMap;
@@ -83,17 +83,16 @@ pub fn reports_topic(online: Option<&ConsumerGroup>, topic: &str) -> bool {
         .is_none_or(|group| group.subscriptions().len() == 0 || group.subscription(topic).is_some())
 }
 
-/// How far a group is in the read queues of a topic.
+/// How far a group is in the read queues of a topic; `offsets` are its own there.
 pub fn consume_stats(
     store: &impl QueueReader,
-    offsets: &Offsets,
+    offsets: &GroupOffsets,
     topic: &TopicConfig,
-    group: &str,
 ) -> Vec<QueueProgress> {
     let name = &*topic.topic_name;
     let progress = |(id, queue): (u32, i32)| {
-        let consumer_offset = offsets.query(group, name, queue).unwrap_or(0).max(0);
-        let pulled = offsets.pull_offset(group, name, queue).unwrap_or(0);
+        let consumer_offset = offsets.query(queue).unwrap_or(0).max(0);
+        let pulled = offsets.pull_end(queue).unwrap_or(0);
         let last = consumer_offset.checked_sub(1).filter(|last| 0 <= *last);
         QueueProgress {
             queue,
@@ -122,10 +121,10 @@ pub struct Lag {
 }
 
 /// Sums up how far a group is behind (requests 317, metrics).
-pub fn lag(store: &impl QueueReader, offsets: &Offsets, topic: &TopicConfig, group: &str) -> Lag {
+pub fn lag(store: &impl QueueReader, offsets: &GroupOffsets, topic: &TopicConfig) -> Lag {
     let name = &*topic.topic_name;
     let mut lag = Lag::default();
-    for (id, progress) in (0..).zip(consume_stats(store, offsets, topic, group)) {
+    for (id, progress) in (0..).zip(consume_stats(store, offsets, topic)) {
         // What retention took away is not waiting any more.
         let first = progress.consumer_offset.max(store.min_offset(name, id));
         let messages = progress.broker_offset.saturating_sub(first).max(0);
@@ -168,9 +167,8 @@ pub struct TimeSpan {
 pub fn time_spans(
     now: Millis,
     store: &impl QueueReader,
-    offsets: &Offsets,
+    offsets: &GroupOffsets,
     topic: &TopicConfig,
-    group: &str,
 ) -> Vec<TimeSpan> {
     let name = &*topic.topic_name;
     let span = |(id, queue): (u32, i32)| {
@@ -178,7 +176,7 @@ pub fn time_spans(
         let time = |offset: i64| store.store_time(name, id, offset);
         let min = if first < end { time(first) } else { None }.unwrap_or(-1);
         let max = if first < end { time(end - 1) } else { None }.unwrap_or(-1);
-        let next = offsets.query(group, name, queue).unwrap_or(0).max(0);
+        let next = offsets.query(queue).unwrap_or(0).max(0);
         let consumed = (0 < next).then(|| time(next - 1)).flatten().unwrap_or(min);
         let waiting = (next < end).then(|| time(next.max(first))).flatten();
         let delay_ms = waiting.map_or(0, |stored| now.saturating_sub(stored).max(0));

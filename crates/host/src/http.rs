@@ -81,7 +81,7 @@ impl Health for Readiness {
     }
 }
 
-/// Gives the text of `/metrics`.
+/// Gives the text of `/metrics`. Called on a thread that may block: some figures read files.
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// The bound endpoint. It answers once [`HttpServer::run`] is polled.
@@ -118,7 +118,7 @@ impl HttpServer {
             .route("/healthz", get(async move || state(&healthy.dead())))
             .route("/livez", get(async move || state(&live.dead())))
             .route("/readyz", get(async move |uri: Uri| ready(&*health, &uri)))
-            .route("/metrics", get(async move || text(metrics())));
+            .route("/metrics", get(move || rendered(Arc::clone(&metrics))));
         Ok(Self { listener: Bounded { inner, places, lifetime: config.lifetime }, router })
     }
 
@@ -147,6 +147,13 @@ impl HttpServer {
             result = serve => result,
             () = late => Ok(()),
         }
+    }
+}
+
+async fn rendered(metrics: Metrics) -> impl IntoResponse {
+    match tokio::task::spawn_blocking(move || metrics()).await {
+        Ok(body) => Ok(text(body)),
+        Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("no metrics: {error}\n"))),
     }
 }
 

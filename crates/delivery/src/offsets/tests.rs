@@ -103,13 +103,13 @@ fn deleting_forgets_pending_resets_too() {
 fn the_end_of_pulls_is_noted_but_not_stored() {
     let mut offsets = Offsets::default();
     offsets.pulled("G", "T", 0, 9);
-    assert_eq!(offsets.pull_offset("G", "T", 0), None, "a group that never commits");
+    assert_eq!(offsets.of("G", "T").pull_end(0), None, "a group that never commits");
     offsets.commit(NOW, "G", "T", 0, 5);
-    assert_eq!(offsets.pull_offset("G", "T", 0), Some(5));
+    assert_eq!(offsets.of("G", "T").pull_end(0), Some(5));
     offsets.pulled("G", "T", 0, 9);
-    assert_eq!(offsets.pull_offset("G", "T", 0), Some(9));
+    assert_eq!(offsets.of("G", "T").pull_end(0), Some(9));
     offsets.commit(NOW, "G", "T", 0, 20);
-    assert_eq!(offsets.pull_offset("G", "T", 0), Some(20));
+    assert_eq!(offsets.of("G", "T").pull_end(0), Some(20));
     assert_eq!(offsets.table(), table(&[("T@G", &[(0, 20)])]));
 }
 

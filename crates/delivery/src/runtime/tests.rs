@@ -47,6 +47,10 @@ fn offsets(committed: &[(i32, i64)]) -> Offsets {
     Offsets::from_table(&table, DataVersion::default()).0
 }
 
+fn of_group(offsets: &Offsets) -> GroupOffsets {
+    offsets.of("G", "T")
+}
+
 #[test]
 fn stats_of_a_topic_cover_all_its_queues() {
     let store = Queues(vec![(2, 10), (0, 0)]);
@@ -61,7 +65,7 @@ fn progress_of_a_group() {
     let store = Queues(vec![(0, 10), (5, 10), (0, 0)]);
     let mut offsets = offsets(&[(0, 4), (1, 3)]);
     offsets.pulled("G", "T", 0, 6);
-    let got = consume_stats(&store, &offsets, &topic(3, 1), "G");
+    let got = consume_stats(&store, &of_group(&offsets), &topic(3, 1));
     let progress = |queue, broker_offset, consumer_offset, pull_offset, last_timestamp| {
         QueueProgress { queue, broker_offset, consumer_offset, pull_offset, last_timestamp }
     };
@@ -75,9 +79,9 @@ fn progress_of_a_group() {
 #[test]
 fn a_consumer_ahead_of_the_queue_has_no_lag() {
     let store = Queues(vec![(0, 10)]);
-    let got = consume_stats(&store, &offsets(&[(0, 99)]), &topic(1, 1), "G");
+    let got = consume_stats(&store, &of_group(&offsets(&[(0, 99)])), &topic(1, 1));
     assert_eq!(got.first().map(QueueProgress::lag), Some(0));
-    assert_eq!(lag(&store, &offsets(&[(0, 99)]), &topic(1, 1), "G"), Lag::default());
+    assert_eq!(lag(&store, &of_group(&offsets(&[(0, 99)])), &topic(1, 1)), Lag::default());
 }
 
 #[test]
@@ -92,12 +96,12 @@ fn lag_counts_what_is_still_there() {
         oldest: Some(4_000),
         oldest_ready: Some(5_000),
     };
-    assert_eq!(lag(&store, &offsets, &topic(2, 2), "G"), want);
+    assert_eq!(lag(&store, &of_group(&offsets), &topic(2, 2)), want);
     offsets.pulled("G", "T", 1, 10);
-    let got = lag(&store, &offsets, &topic(2, 2), "G");
+    let got = lag(&store, &of_group(&offsets), &topic(2, 2));
     assert_eq!((got.oldest, got.oldest_ready), (Some(4_000), Some(6_000)));
     offsets.pulled("G", "T", 0, 10);
-    assert_eq!(lag(&store, &offsets, &topic(2, 2), "G").oldest_ready, None);
+    assert_eq!(lag(&store, &of_group(&offsets), &topic(2, 2)).oldest_ready, None);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn time_spans_of_the_write_queues() {
     let span =
         |queue, min, max, consumed, delay_ms| TimeSpan { queue, min, max, consumed, delay_ms };
     assert_eq!(
-        time_spans(20_000, &store, &offsets, &topic(1, 4), "G"),
+        time_spans(20_000, &store, &of_group(&offsets), &topic(1, 4)),
         [
             span(0, 2_000, 9_000, 4_000, 15_000),
             span(1, 2_000, 9_000, 9_000, 0),
