@@ -1,7 +1,7 @@
 //! Tells brokers that the smallest id of their group changed (905).
 
 use crate::routes::MinIdNotice;
-use rmq_net::{ClientConfig, Connection, Connector, Limits, Request, Service};
+use rmq_net::{AskOnly, ClientConfig, Connector, Limits};
 use rmq_remoting::Command;
 use rmq_remoting::code::request;
 use std::sync::Arc;
@@ -14,16 +14,6 @@ use tracing::{debug, info};
 pub(crate) const NOTICES_MAX: usize = 256;
 /// For the connection to a broker.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
-
-/// Takes no requests: these connections are only for one message.
-#[derive(Debug)]
-struct Nothing;
-
-impl Service for Nothing {
-    fn requests(&self, _: &Arc<Connection>, batch: &mut Vec<Request>) {
-        batch.clear();
-    }
-}
 
 /// Sends notices until `stop`.
 pub(crate) async fn run(mut queue: mpsc::Receiver<MinIdNotice>, stop: CancellationToken) {
@@ -44,7 +34,7 @@ pub(crate) async fn run(mut queue: mpsc::Receiver<MinIdNotice>, stop: Cancellati
 }
 
 async fn tell(connector: &Connector, addr: &str, notice: &MinIdNotice) {
-    match connector.connect(addr, Arc::new(Nothing)).await {
+    match connector.connect(addr, Arc::new(AskOnly)).await {
         // It closes by itself once it is idle.
         Ok(conn) => conn.oneway(command(notice)),
         // The broker polls as well: it will see the change a second later.

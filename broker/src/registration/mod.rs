@@ -130,8 +130,7 @@ impl Service for FromNameServer {
             reply.send(if code == request::NOTIFY_MIN_BROKER_ID_CHANGE {
                 Command::response(response::SUCCESS)
             } else {
-                Command::response(response::REQUEST_CODE_NOT_SUPPORTED)
-                    .with_remark(format!(" request type {code} not supported"))
+                Command::not_supported(code)
             });
         }
     }

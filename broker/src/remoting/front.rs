@@ -131,7 +131,7 @@ impl Front {
         let handler = table::handler(code).filter(|_| !fast || table::is_on_fast_port(code));
         let back = |reply| Back { inner: Arc::clone(inner), reply, code, began };
         match handler {
-            None => back(reply).answer(Err(Refusal::not_supported(code))),
+            None => back(reply).answer(Ok(Command::not_supported(code))),
             Some(Handler::Pull) => pull::pull(inner, &peer, &command, reply, began),
             Some(Handler::Inline(handle)) => {
                 let answer = handle(&Call { inner, peer, command: &command });
@@ -153,7 +153,7 @@ impl Front {
                 handle(Own { inner: Arc::clone(inner), peer, command, back: back(reply) });
             }
             // Sends are collected by the caller.
-            Some(Handler::Send) => back(reply).answer(Err(Refusal::not_supported(code))),
+            Some(Handler::Send) => back(reply).answer(Ok(Command::not_supported(code))),
         }
     }
 }

@@ -27,12 +27,6 @@ impl Refusal {
         Self::new(response::SYSTEM_ERROR, remark)
     }
 
-    /// Code 3 with the text that clients and tools know.
-    pub(crate) fn not_supported(code: i32) -> Self {
-        let remark = format!(" request type {code} not supported");
-        Self::new(response::REQUEST_CODE_NOT_SUPPORTED, remark)
-    }
-
     pub(crate) fn into_command(self) -> Command {
         let mut command = Command::response(self.code);
         if !self.remark.is_empty() {

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use rmq_host::Tasks;
 use rmq_model::{Clock, LogOffset};
-use rmq_net::{ClientConfig, Connection, Connector, Request, Service};
+use rmq_net::{AskOnly, ClientConfig, Connector};
 use rmq_remoting::Command;
 use rmq_remoting::code::{request, response};
 use rmq_remoting::ha::{self, FromMaster, FromSlave, HelloFrame, WireEpoch};
@@ -211,21 +211,6 @@ struct Follower {
     sync_flush: bool,
     link: Option<Link>,
     fault: Option<String>,
-}
-
-/// Answers nothing: masters ask nothing of us on this connection.
-pub(super) struct Silent;
-
-impl Service for Silent {
-    fn requests(&self, _conn: &Arc<Connection>, batch: &mut Vec<Request>) {
-        for Request { command, reply } in batch.drain(..) {
-            let code = command.code;
-            reply.send(
-                Command::response(response::REQUEST_CODE_NOT_SUPPORTED)
-                    .with_remark(format!(" request type {code} not supported")),
-            );
-        }
-    }
 }
 
 impl Follower {
@@ -594,7 +579,7 @@ struct Info {
 /// Asks a master for its part in replication (906); one that does not answer tells nothing.
 async fn ask(address: &str) -> Option<Info> {
     let connector = Connector::new(ClientConfig::default());
-    let conn = connector.connect(address, Arc::new(Silent)).await.ok()?;
+    let conn = connector.connect(address, Arc::new(AskOnly)).await.ok()?;
     let question = Command::request(request::EXCHANGE_BROKER_HA_INFO).with_ext(OURS, "1");
     let answer = conn.request(question, CONNECT_TIMEOUT).await.ok()?;
     conn.close();

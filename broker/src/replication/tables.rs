@@ -4,13 +4,12 @@
 //! queue, where it is further than what the master knows.
 
 use super::SlaveSide;
-use super::slave::Silent;
 use crate::service::Broker;
 use crate::service::tables::{StoredDelays, StoredOffsets, read_groups, read_plain, read_topics};
 use anyhow::{Context as _, bail};
 use rmq_delivery::offsets::OffsetTable;
 use rmq_host::Tasks;
-use rmq_net::{ClientConfig, Connection, Connector};
+use rmq_net::{AskOnly, ClientConfig, Connection, Connector};
 use rmq_remoting::Command;
 use rmq_remoting::code::{request, response};
 use std::sync::Arc;
@@ -100,7 +99,7 @@ impl Fetcher {
             return Ok(Arc::clone(conn));
         }
         let connector = Connector::new(ClientConfig::default());
-        let conn = connector.connect(&address, Arc::new(Silent)).await?;
+        let conn = connector.connect(&address, Arc::new(AskOnly)).await?;
         self.link = Some((connector, Arc::clone(&conn), address));
         Ok(conn)
     }

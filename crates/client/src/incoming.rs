@@ -171,10 +171,7 @@ impl Incoming {
             // client passes over what it has no use for.
             code::request::CHECK_TRANSACTION_STATE => None,
             code::request::PUSH_REPLY_MESSAGE_TO_CLIENT => Some(success()),
-            other => {
-                let answer = Command::response(code::response::REQUEST_CODE_NOT_SUPPORTED);
-                Some(answer.with_remark(format!(" request type {other} not supported")))
-            }
+            other => Some(Command::not_supported(other)),
         })
     }
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -148,13 +148,6 @@ impl Settings {
         }
     }
 
-    /// Adds a flag, when it was given.
-    pub fn add_flag(&mut self, flag: &'static str, key: &str, value: Option<impl Display>) {
-        if let Some(value) = value {
-            self.set(key, &value.to_string(), Origin::Flag(flag));
-        }
-    }
-
     /// Sets one key; a lower origin does not replace a higher one.
     pub fn set(&mut self, key: &str, value: &str, origin: Origin) {
         let rank = |origin: &Origin| match origin {
@@ -290,21 +283,6 @@ impl Settings {
         self.parsed(key, default, rule, |text| text.parse().ok())
     }
 
-    /// An optional `ip:port`.
-    ///
-    /// # Errors
-    /// When the value is no such pair.
-    pub fn optional_address(&self, key: &'static str) -> Result<Option<SocketAddr>, SettingError> {
-        let rule = || "must be an IP address and a port, as 127.0.0.1:5557".to_owned();
-        let Some(setting) = self.given.get(key).filter(|setting| !setting.value.is_empty()) else {
-            self.note(key, "");
-            return Ok(None);
-        };
-        let Ok(address) = setting.value.parse() else { return Err(error(key, setting, rule())) };
-        self.note(key, address);
-        Ok(Some(address))
-    }
-
     /// One of a few words, in any case of letters.
     ///
     /// # Errors
@@ -382,7 +360,6 @@ mod tests {
         s.set("c", "flag", Origin::Flag("-c"));
         s.set("b", "environment", Origin::Environment("B"));
         s.set("c", "environment", Origin::Environment("C"));
-        s.add_flag("-d", "d", None::<String>);
         let all = ["a", "b", "c", "d"].map(|key| s.text(key, "default"));
         assert_eq!(all, ["file", "environment", "flag", "default"]);
         assert_eq!(s.origin("b"), Some(&Origin::Environment("B")));
@@ -415,7 +392,7 @@ mod tests {
 
     #[test]
     fn good_values_are_typed_and_noted() {
-        let s = settings("port=9876\nflag=TRUE\nrole=slave\nsize=10\nempty=\nold=1\naddr=[::1]:80");
+        let s = settings("port=9876\nflag=TRUE\nrole=slave\nsize=10\nempty=\nold=1");
         assert_eq!(s.port("port", 1), Ok(9876));
         assert_eq!(s.boolean("flag", false), Ok(true));
         assert_eq!(s.choice("role", "MASTER", &[("MASTER", 0), ("SLAVE", 1)]), Ok(1));
@@ -423,8 +400,6 @@ mod tests {
         assert_eq!(s.integer("other", 5u64, 1..=10), Ok(5));
         assert_eq!(s.optional_text("empty"), None);
         assert_eq!(s.path("empty", Path::new("/x")), Path::new("/x"));
-        let address = s.optional_address("addr").expect("well-formed");
-        assert_eq!(address.map(|a| a.port()), Some(80));
         let in_use = s.in_use();
         assert_eq!(in_use.get("role").map(String::as_str), Some("SLAVE"));
         assert_eq!(in_use.get("other").map(String::as_str), Some("5"));

@@ -31,4 +31,4 @@ pub use connection::{ConnId, Connection, RequestError};
 pub use owner::port_owner;
 pub use reply::Reply;
 pub use server::{BindError, Server};
-pub use service::{Request, Service};
+pub use service::{AskOnly, Request, Service};

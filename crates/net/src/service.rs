@@ -14,6 +14,18 @@ pub struct Request {
     pub reply: Reply,
 }
 
+/// Serves nothing: for connections on which only we ask.
+#[derive(Clone, Copy, Debug)]
+pub struct AskOnly;
+
+impl Service for AskOnly {
+    fn requests(&self, _conn: &Arc<Connection>, batch: &mut Vec<Request>) {
+        for Request { command, reply } in batch.drain(..) {
+            reply.send(Command::not_supported(command.code));
+        }
+    }
+}
+
 /// A program behind a server or at the end of a client connection.
 ///
 /// All methods are called on the connection's task: they must neither block nor take long. Work that

@@ -38,8 +38,6 @@ pub const MAGIC_V2: u32 = 0xDAA3_20AB;
 pub const MAGIC_BLANK: u32 = 0xCBD4_3194;
 /// Bytes a segment keeps free behind its last record, so that a filler always fits.
 pub const BLANK_BYTES_MIN: usize = 8;
-/// Bytes of a record with IPv4 hosts, v1 magic and no body, topic or properties.
-pub const RECORD_BYTES_MIN: usize = 91;
 /// Longest topic of a v1 record, in bytes.
 pub const V1_TOPIC_BYTES_MAX: usize = 127;
 /// Longest properties text, in bytes: its length is a signed 16-bit number.

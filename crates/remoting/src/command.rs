@@ -1,5 +1,6 @@
 //! One request or answer.
 
+use crate::code::response;
 use crate::ext::ExtFields;
 use crate::frame;
 use crate::header::{Header, HeaderError};
@@ -75,13 +76,10 @@ impl Command {
         Self::new(code, FLAG_RESPONSE)
     }
 
-    /// An answer to `request`, in its encoding.
-    pub fn response_to(request: &Self, code: i32) -> Self {
-        Self {
-            opaque: request.opaque,
-            encoding: request.encoding,
-            ..Self::new(code, FLAG_RESPONSE)
-        }
+    /// The answer to a request of a code that is not served, with the text that clients and tools know.
+    pub fn not_supported(request: i32) -> Self {
+        Self::response(response::REQUEST_CODE_NOT_SUPPORTED)
+            .with_remark(format!(" request type {request} not supported"))
     }
 
     /// With a text for a person.

@@ -17,9 +17,6 @@ use std::sync::Arc;
 pub struct ByteStr(Bytes);
 
 impl ByteStr {
-    /// Empty text.
-    pub const EMPTY: Self = Self(Bytes::new());
-
     /// Without allocation.
     pub const fn from_static(text: &'static str) -> Self {
         Self(Bytes::from_static(text.as_bytes()))

@@ -210,10 +210,7 @@ impl NameServer {
                     Err(refusal) => Err(refusal),
                 }
             }
-            other => Err(Refusal::new(
-                response::REQUEST_CODE_NOT_SUPPORTED,
-                format!(" request type {other} not supported"),
-            )),
+            other => Ok(Command::not_supported(other)),
         };
         Outcome::Answer(answer.unwrap_or_else(|refusal| {
             debug!(code = command.code, refused = refusal.code, "{}", refusal.remark);

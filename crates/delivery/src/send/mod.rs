@@ -18,10 +18,7 @@ use rmq_model::limits::{BODY_BYTES_MAX, PROPERTIES_BYTES_MAX, TOPIC_CHARS_MAX};
 use rmq_model::name::{self, RETRY_PREFIX};
 use rmq_model::peer::ProtocolVersion;
 use rmq_model::topic::{TopicConfig, TopicFilterType};
-use rmq_model::{LogOffset, Millis, NameError, Permission, TopicName, sysflag};
-use rmq_record::OffsetId;
-use std::fmt::Write as _;
-use std::net::SocketAddr;
+use rmq_model::{Millis, NameError, Permission, TopicName, sysflag};
 use std::sync::Arc;
 
 /// Why a message is not stored. The text is the remark of the answer.
@@ -312,30 +309,4 @@ pub fn check_retry(
     } else {
         Resend::Retry
     })
-}
-
-/// What a producer is told about a stored message (codes 0, 10, 11 and 12).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendAnswer {
-    /// `msgId`: offset ids, joined by a comma.
-    pub msg_id: String,
-    /// `queueId`
-    pub queue: u32,
-    /// `queueOffset` of the first message.
-    pub queue_offset: u64,
-    /// `transactionId`: the unique id.
-    pub transaction_id: Option<Arc<str>>,
-}
-
-/// Offset ids of one or more messages, joined by a comma.
-pub fn message_ids(store_host: SocketAddr, offsets: &[LogOffset]) -> String {
-    let mut ids = String::with_capacity(offsets.len() * 33);
-    for offset in offsets {
-        if !ids.is_empty() {
-            ids.push(',');
-        }
-        let written = write!(ids, "{}", OffsetId { host: store_host, offset: *offset });
-        debug_assert!(written.is_ok(), "a String takes everything");
-    }
-    ids
 }

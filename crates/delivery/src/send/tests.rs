@@ -196,17 +196,6 @@ fn system_flag_tells_of_several_tags() {
     assert_eq!(sys_flag(1, &multi), 3);
 }
 
-#[test]
-fn message_ids_are_joined() {
-    let host: SocketAddr = ([127, 0, 0, 1], 10911).into();
-    assert_eq!(message_ids(host, &[]), "");
-    assert_eq!(message_ids(host, &[LogOffset(4096)]), "7F00000100002A9F0000000000001000");
-    assert_eq!(
-        message_ids(host, &[LogOffset(0), LogOffset(255)]),
-        "7F00000100002A9F0000000000000000,7F00000100002A9F00000000000000FF"
-    );
-}
-
 const BROKER: BrokerProperties<'static> =
     BrokerProperties { region: "DefaultRegion", trace_on: true, cluster: "C" };
 

@@ -3,7 +3,7 @@
 use rmq_model::Permission;
 use rmq_model::name::{
     AUTO_CREATE_TOPIC, BENCHMARK_TOPIC, HALF_TOPIC, OFFSET_MOVED_TOPIC, OP_HALF_TOPIC,
-    SCHEDULE_TOPIC, SELF_TEST_TOPIC, TIMER_TOPIC, TRACE_TOPIC,
+    SCHEDULE_TOPIC, SELF_TEST_TOPIC, TIMER_TOPIC,
 };
 use rmq_model::topic::TopicConfig;
 use std::sync::Arc;
@@ -45,11 +45,6 @@ impl BuiltIn {
             revive_queues: 8,
             delay_levels: 18,
         }
-    }
-
-    /// Name of the trace topic when nothing else is configured.
-    pub fn default_trace_topic() -> Arc<str> {
-        TRACE_TOPIC.into()
     }
 
     /// `<cluster>_REPLY_TOPIC`

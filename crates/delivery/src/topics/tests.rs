@@ -1,6 +1,7 @@
 //! Built-in topics, automatic creation, administration.
 
 use super::*;
+use rmq_model::name::TRACE_TOPIC;
 
 const NOW: Millis = 1_700_000_000_000;
 
@@ -68,7 +69,7 @@ fn options_change_the_built_in_topics() {
         auto_create: false,
         cluster_topic: false,
         broker_topic: false,
-        trace_topic: Some(BuiltIn::default_trace_topic()),
+        trace_topic: Some(TRACE_TOPIC.into()),
         default_queues: 4,
         revive_queues: 2,
         delay_levels: 20,

@@ -199,12 +199,8 @@ fn broken_binary_headers_are_refused() {
 }
 
 #[test]
-fn answers_follow_their_request() {
-    let mut request = Command::request(10);
-    request.opaque = -7;
-    request.encoding = Encoding::Binary;
-    let answer = Command::response_to(&request, 17).with_remark("no");
-    assert_eq!((answer.opaque, answer.encoding, answer.code), (-7, Encoding::Binary, 17));
+fn the_flag_tells_answers_and_who_wants_none() {
+    let answer = Command::response(17).with_remark("no");
     assert!(answer.is_response() && !answer.is_oneway());
     assert!(Command::oneway(40).is_oneway());
 }
