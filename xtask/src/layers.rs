@@ -19,7 +19,7 @@ const SIDEWAYS: [(&str, &str); 4] =
     [("client", "net"), ("delivery", "store"), ("cli", "broker"), ("cli", "nameserver")];
 
 /// Beside the layers: they may use anything, nothing in a layer uses them.
-const BESIDE: [&str; 4] = ["sim", "e2e", "fuzz", "xtask"];
+const BESIDE: [&str; 5] = ["sim", "e2e", "kernels", "fuzz", "xtask"];
 
 /// Beside the layers too, but for tests: uses up to the cores, is used as a dev-dependency only.
 const TESTKIT: &str = "testkit";

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change is taken, quickest failure first.
 
 mod background;
+mod kernels;
 mod steps;
 mod summary;
 

@@ -83,7 +83,7 @@ pub(crate) const STEPS: &[Step] = &[
         needs: &[],
         tools: &[],
         work: || {
-            let mut packages = vec!["rmq-cli", "rmq-e2e", "rmq-sim"];
+            let mut packages = vec!["rmq-cli", "rmq-e2e", "rmq-kernels", "rmq-sim"];
             packages.extend(images::packages());
             shipped::build(&packages).map(drop)
         },
@@ -94,6 +94,13 @@ pub(crate) const STEPS: &[Step] = &[
         needs: &["release"],
         tools: &[],
         work: || run(&mut Command::new(shipped::directory()?.join("rmq-sim"))),
+    },
+    Step {
+        name: "kernels",
+        shows: "no inner loop of the servers needs more instructions than its budget",
+        needs: &["release"],
+        tools: &["valgrind"],
+        work: super::kernels::run,
     },
     Step {
         name: "cli",
