@@ -4,7 +4,7 @@ mod status;
 
 use crate::presence::{Presence, StopMode};
 use crate::service::drain::{Ignored, Left};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use rmq_control::tonic::{Request, Response, Status, async_trait};
 use rmq_control::v1::broker_server::{Broker, BrokerServer};
 use rmq_control::v1::shutdown_request::Mode;
@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// A watcher is told at least this often.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -39,7 +40,7 @@ pub(crate) async fn serve(
     presence: &Arc<Presence>,
     tasks: &Tasks,
 ) -> io::Result<SocketAddr> {
-    let control = Control { presence: Arc::clone(presence) };
+    let control = Control { presence: Arc::clone(presence), stop: tasks.token().clone() };
     grpc::serve(config, BrokerServer::new(control), tasks).await
 }
 
@@ -47,6 +48,8 @@ pub(crate) async fn serve(
 #[derive(Debug)]
 struct Control {
     presence: Arc<Presence>,
+    /// Cancelled when the port is to be left: who watches then is no reason to wait.
+    stop: CancellationToken,
 }
 
 impl Control {
@@ -91,7 +94,7 @@ impl Broker for Control {
             let next = next_status(&presence, told.as_ref()).await;
             Some((Ok(next.clone()), (presence, Some(next))))
         });
-        Ok(Response::new(Box::pin(stream)))
+        Ok(Response::new(Box::pin(stream.take_until(self.stop.clone().cancelled_owned()))))
     }
 
     async fn reload_config(

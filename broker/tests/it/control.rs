@@ -441,6 +441,17 @@ fn watchers_are_told_of_changes() {
 }
 
 #[test]
+fn a_stop_ends_the_streams_of_watchers() {
+    let mut pod = Pod::new();
+    let mut client = pod.client(TOKEN);
+    let stream = pod.run(client.watch_status(WatchStatusRequest {})).expect("answered");
+    let mut stream = stream.into_inner();
+    assert!(pod.run(stream.message()).expect("told").is_some());
+    pod.stop();
+    pod.run(async { while stream.message().await.expect("it ends in order").is_some() {} });
+}
+
+#[test]
 fn probes_say_what_they_mean() {
     let pod = Pod::new();
     assert!(pod.http("/startupz").starts_with("HTTP/1.1 200"));
