@@ -29,6 +29,7 @@ const MISSING: &[(&str, &str)] = &[
     ("fetchNameSrvAddrByDnsLookup", "host names in namesrvAddr are looked up in any case"),
     ("enableSingleTopicRegister", "changed topics are registered with request 103"),
     ("compressedRegister", "registrations are sent uncompressed"),
+    ("filterSupportRetry", "SQL92 filters are not available yet"),
     ("enableProxy", "the gRPC proxy is not available yet"),
 ];
 
@@ -39,6 +40,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("aclEnable", "access control is not available yet"),
     ("authenticationEnabled", "access control is not available yet"),
     ("authorizationEnabled", "access control is not available yet"),
+    ("useTLS", "TLS is not available yet"),
     ("rocksdbCQDoubleWriteEnable", "RocksDB queue stores are not available"),
 ];
 
@@ -53,6 +55,7 @@ const TUNING: &[&str] = &[
     "brokerFastFailureEnable",
     "brokerHeartbeatInterval",
     "brokerNotActiveTimeoutMillis",
+    "checkCRCOnRecover",
     "checkSyncStateSetPeriod",
     "checkTransactionMessageEnable",
     "coldDataScanEnable",
@@ -66,6 +69,7 @@ const TUNING: &[&str] = &[
     "compatibleWithOldNameSrv",
     "configManagerVersion",
     "consumerFallbehindThreshold",
+    "consumerOffsetUpdateVersionStep",
     "controllerAddr",
     "controllerHeartBeatTimeoutMills",
     "dLegerGroup",
@@ -107,6 +111,7 @@ const TUNING: &[&str] = &[
     "flushCommitLogTimed",
     "flushConsumeQueueLeastPages",
     "flushConsumeQueueThoroughInterval",
+    "flushIntervalConsumeQueue",
     "flushLeastPagesWhenWarmMapedFile",
     "forceVerifyPropCRC",
     "globalColdReadThreshold",
@@ -118,6 +123,7 @@ const TUNING: &[&str] = &[
     "longPollingEnableInSlave",
     "mappedFileSizeConsumeQueueExt",
     "mappedFileSizeTimerLog",
+    "mapperFileSizeBatchConsumeQueue",
     "maxDelayTime",
     "maxErrorRateOfBloomFilter",
     "maxHaTransferByteInSecond",
@@ -151,6 +157,7 @@ const TUNING: &[&str] = &[
     "recheckReputOffsetFromCq",
     "recoverConcurrently",
     "redeleteHangedFileInterval",
+    "rejectTransactionMessage",
     "replicasPerDiskPartition",
     "retrieveMessageFromPopRetryTopicV1",
     "reviveAckWaitMs",
@@ -189,7 +196,6 @@ const TUNING: &[&str] = &[
     "transientStorePoolSize",
     "useEpollNativeSelector",
     "useReentrantLockWhenPutMessage",
-    "useTLS",
     "waitTimeMillsInHeartbeatQueue",
     "waitTimeMillsInPullQueue",
     "waitTimeMillsInSendQueue",

@@ -95,6 +95,10 @@ macro_rules! settings {
                     _ => None,
                 }
             }
+
+            /// Field and name of every setting.
+            #[cfg(test)]
+            const FIELDS: &[(&str, &str)] = &[$($((stringify!($field), $name),)*)*];
         }
     };
 }
@@ -205,8 +209,6 @@ settings! {
     "Sending" {
         /// Longest body of a message, bytes.
         max_message_size: u32, "maxMessageSize", "4194304", Rule::Whole(1, 16_000_000), Restart;
-        /// Refuse half messages. They are refused in any case: transactions are not available yet.
-        reject_transaction_message: bool, "rejectTransactionMessage", "false", Rule::Flag, Live;
         /// Delays of level 1 and up.
         message_delay_level: Arc<str>, "messageDelayLevel",
             "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h", Rule::DelayLevels, Restart;
@@ -224,8 +226,6 @@ settings! {
         lite_pull_message_enable: bool, "litePullMessageEnable", "true", Rule::Flag, Live;
         /// Accept SQL92 expressions. They are not available yet: `true` is refused at start.
         enable_property_filter: bool, "enablePropertyFilter", "false", Rule::Flag, Restart;
-        /// Filter retry messages by the expression of the original topic.
-        filter_support_retry: bool, "filterSupportRetry", "false", Rule::Flag, Live;
         /// Most messages a single pull may ask for.
         pull_batch_max_message_count: u32, "pullBatchMaxMessageCount", "160", Rule::Whole(1, 32_768), Live;
         /// Bytes of one answer when the messages are in memory.
@@ -244,8 +244,6 @@ settings! {
         default_query_max_num: u32, "defaultQueryMaxNum", "32", Rule::Whole(1, 10_000), Live;
         /// Time between two writes of consumer offsets, ms.
         flush_consumer_offset_interval: u64, "flushConsumerOffsetInterval", "5000", Rule::Whole(100, HUGE), Restart;
-        /// Commits after which the offset table's version grows.
-        consumer_offset_update_version_step: u64, "consumerOffsetUpdateVersionStep", "500", Rule::Whole(1, HUGE), Restart;
         /// Tell a group's members at once when one comes or goes.
         notify_consumer_ids_changed_enable: bool, "notifyConsumerIdsChangedEnable", "true", Rule::Flag, Live;
         /// Reset offsets on the broker instead of through the clients.
@@ -272,8 +270,6 @@ settings! {
         mapped_file_size_commit_log: u64, "mappedFileSizeCommitLog" ["mapedFileSizeCommitLog"], "1073741824", Rule::Whole(65_536, 1 << 40), Restart;
         /// Size of a consume queue file, bytes; made a multiple of 20.
         mapped_file_size_consume_queue: u64, "mappedFileSizeConsumeQueue" ["mapedFileSizeConsumeQueue"], "6000000", Rule::Whole(20, 1 << 30), Restart;
-        /// Size of a queue file of inner batches. Such queues are not available yet.
-        mapper_file_size_batch_consume_queue: u64, "mapperFileSizeBatchConsumeQueue", "13800000", Rule::Whole(46, 1 << 30), Restart;
         /// Keep an index by message key.
         message_index_enable: bool, "messageIndexEnable", "true", Rule::Flag, Restart;
         /// Hash slots of an index file.
@@ -286,12 +282,8 @@ settings! {
         flush_disk_type: Arc<str>, "flushDiskType", "ASYNC_FLUSH", Rule::OneOf(&["ASYNC_FLUSH", "SYNC_FLUSH"]), Restart;
         /// Time between two flushes of the commit log when not synchronous, ms.
         flush_interval_commit_log: u64, "flushIntervalCommitLog", "500", Rule::Whole(1, 10 * MINUTE), Restart;
-        /// Time between two flushes of the consume queues, ms.
-        flush_interval_consume_queue: u64, "flushIntervalConsumeQueue", "1000", Rule::Whole(1, 60 * MINUTE), Restart;
         /// Longest wait for a synchronous flush, ms.
         sync_flush_timeout: u64, "syncFlushTimeout", "5000", Rule::Whole(1, 10 * MINUTE), Restart;
-        /// Compare each record's check value while recovering.
-        check_crc_on_recover: bool, "checkCRCOnRecover", "true", Rule::Flag, Restart;
         /// Append a check value over each whole record.
         enabled_append_prop_crc: bool, "enabledAppendPropCRC", "false", Rule::Flag, Restart;
         /// Hours of the day in which expired files are deleted.
@@ -371,6 +363,7 @@ settings! {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     #[test]
     fn every_default_keeps_its_rule_and_every_name_is_used_once() {
@@ -382,6 +375,32 @@ mod tests {
             for name in key.aliases.iter().chain([&key.name]) {
                 assert!(seen.insert(*name), "{name} twice");
             }
+        }
+    }
+
+    /// All of the program's source but this file.
+    fn source(folder: &Path) -> String {
+        let mut all = String::new();
+        for entry in std::fs::read_dir(folder).expect("the source is there") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                all += &source(&path);
+            } else if !path.ends_with("config/settings.rs") {
+                all += &std::fs::read_to_string(&path).expect("readable");
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_setting_has_an_effect() {
+        let source = source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words: BTreeSet<&str> = source.split(|c| !is_name(c)).collect();
+        // Only shown, as its meaning says; and those that rmq-host takes by their names.
+        let elsewhere = ["totalReplicas", "logLevel", "logFormat", "logStream"];
+        for (field, name) in Settings::FIELDS {
+            assert!(words.contains(field) || elsewhere.contains(name), "nothing looks at {name}");
         }
     }
 

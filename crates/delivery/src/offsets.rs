@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Most queues with an offset, over all groups and topics.
 pub const OFFSETS_MAX: usize = 4_000_000;
-/// The version rises with every so many commits (`consumerOffsetUpdateVersionStep`).
+/// The version rises with every so many commits, as `consumerOffsetUpdateVersionStep` has it by default.
 pub const VERSION_STEP: u64 = 500;
 /// Between topic and group in the keys of `consumerOffset.json`.
 pub const SEPARATOR: char = '@';
