@@ -90,7 +90,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     telemetry::init(&telemetry)?;
     exit::log_panics();
-    for warning in settings.warnings() {
+    for warning in settings.warnings().iter().chain(&config.warnings) {
         warn!("{warning}");
     }
     for (key, origin) in settings.unknown() {

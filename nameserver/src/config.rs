@@ -35,6 +35,8 @@ pub struct Config {
     pub mounts: Option<Mounts>,
     /// What can be changed while running.
     pub switches: Switches,
+    /// What is not as it may have been meant.
+    pub warnings: Vec<String>,
     /// Every known key with the value in use.
     pub in_use: BTreeMap<String, String>,
     /// What it was made of; changes over the network go on from here.
@@ -111,6 +113,7 @@ impl Config {
         let black_list = settings.text("configBlackList", BLACK_LIST);
         let fixed = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
         let black_list = black_list.split(';').map(str::trim).filter(|key| !key.is_empty());
+        let mut warnings = Vec::new();
         let mut config = Self {
             listen,
             connections_max: settings.integer("connectionsMax", 20_000, 1..=1_000_000)?,
@@ -119,9 +122,10 @@ impl Config {
             kv_path: settings.path("kvConfigPath", &folder.join("kvConfig.json")),
             store_path: settings.path("configStorePath", &folder.join("namesrv.properties")),
             black_list: black_list.chain(fixed).map(str::to_owned).collect(),
-            control: control(settings, bind)?,
+            control: control(settings, bind, &mut warnings)?,
             mounts: None,
             switches: Switches::from_settings(settings)?,
+            warnings,
             in_use: BTreeMap::new(),
             settings: Settings::new(),
         };
@@ -190,12 +194,17 @@ pub fn is_hot(key: &str) -> bool {
     HOT.contains(&key)
 }
 
-/// Where the control API is served: never in reach of others without a token.
-fn control(settings: &Settings, bind: IpAddr) -> Result<Option<ControlConfig>, SettingError> {
+fn control(
+    settings: &Settings,
+    bind: IpAddr,
+    warnings: &mut Vec<String>,
+) -> Result<Option<ControlConfig>, SettingError> {
     let port = settings.port("controlListenPort", 0)?;
     let token_file = settings.optional_text("controlTokenFile").map(PathBuf::from);
-    let on = port != 0 && (token_file.is_some() || bind.is_loopback());
-    Ok(on.then(|| ControlConfig { address: SocketAddr::new(bind, port), token_file }))
+    Ok(ControlConfig::at(bind, port, token_file).unwrap_or_else(|off| {
+        warnings.push(off.to_string());
+        None
+    }))
 }
 
 /// Somebody who asks for the controller must not believe to have one.
@@ -244,16 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn control_is_never_open_to_others_without_a_token() {
-        let port = |pairs: &[(&str, &str)]| {
-            let config = config(pairs).expect("good");
-            config.control.map(|control| control.address.port())
-        };
-        assert_eq!(port(&[]), None);
-        assert_eq!(port(&[("controlListenPort", "9878")]), None);
-        let local = [("controlListenPort", "9878"), ("bindAddress", "127.0.0.1")];
-        assert_eq!(port(&local), Some(9_878));
-        assert_eq!(port(&[("controlListenPort", "9878"), ("controlTokenFile", "/t")]), Some(9_878));
+    fn a_control_port_that_stays_closed_is_a_warning() {
+        let port = ("controlListenPort", "9878");
+        let open = config(&[port]).expect("good");
+        assert_eq!((open.control, open.warnings.len()), (None, 1));
+        let guarded = config(&[port, ("controlTokenFile", "/t")]).expect("good");
+        assert_eq!(guarded.control.map(|control| control.address.port()), Some(9_878));
+        assert!(guarded.warnings.is_empty());
     }
 
     #[test]

@@ -377,20 +377,13 @@ fn derive(
     }
 }
 
-/// Where the control API is served: never in reach of others without a token.
 fn control(settings: &Settings, bind: IpAddr, warnings: &mut Vec<String>) -> Option<ControlConfig> {
-    let port = settings.control_listen_port;
-    if port == 0 {
-        return None;
-    }
-    let file = &*settings.control_token_file;
-    let token_file = (!file.is_empty()).then(|| PathBuf::from(file));
-    if token_file.is_none() && !bind.is_loopback() {
-        let text = "the control API is off: it needs controlTokenFile, or a loopback bindAddress";
-        warnings.push(text.to_owned());
-        return None;
-    }
-    Some(ControlConfig { address: SocketAddr::new(bind, port), token_file })
+    let file = Some(&*settings.control_token_file).filter(|file| !file.is_empty());
+    let config = ControlConfig::at(bind, settings.control_listen_port, file.map(PathBuf::from));
+    config.unwrap_or_else(|off| {
+        warnings.push(off.to_string());
+        None
+    })
 }
 
 fn refuse_what_is_missing(settings: &Settings, errors: &mut Vec<ConfigError>) {

@@ -14,7 +14,7 @@ use rmq_control::tonic::{Request, Status};
 use rmq_control::{bearer_token, same_token};
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,6 +43,31 @@ pub struct ControlConfig {
     pub address: SocketAddr,
     /// File with the token; none only at loopback addresses.
     pub token_file: Option<PathBuf>,
+}
+
+/// The control API is not served; whoever started the program should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the control API is off: it needs controlTokenFile, or a loopback bindAddress")]
+pub struct ControlOff;
+
+impl ControlConfig {
+    /// At `port` of `bind`, but never in reach of others without a token; 0 is no port.
+    ///
+    /// # Errors
+    /// [`ControlOff`] if it would be.
+    pub fn at(
+        bind: IpAddr,
+        port: u16,
+        token_file: Option<PathBuf>,
+    ) -> Result<Option<Self>, ControlOff> {
+        if port == 0 {
+            return Ok(None);
+        }
+        if token_file.is_none() && !bind.is_loopback() {
+            return Err(ControlOff);
+        }
+        Ok(Some(Self { address: SocketAddr::new(bind, port), token_file }))
+    }
 }
 
 /// Takes the address of `config` and serves `api` there as one of `tasks`, to callers with the token.
@@ -213,6 +238,21 @@ mod tests {
     use super::*;
     use rmq_control::Bearer;
     use rmq_control::tonic::Code;
+
+    #[test]
+    fn control_is_never_open_to_others_without_a_token() {
+        let (here, all) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0]));
+        let token = || Some(PathBuf::from("/t"));
+        for (bind, port, token_file, want) in [
+            (all, 0, None, Ok(None)),
+            (all, 9_878, None, Err(ControlOff)),
+            (here, 9_878, None, Ok(Some(9_878))),
+            (all, 9_878, token(), Ok(Some(9_878))),
+        ] {
+            let config = ControlConfig::at(bind, port, token_file);
+            assert_eq!(config.map(|config| config.map(|one| one.address.port())), want);
+        }
+    }
 
     fn ask(guard: &mut TokenGuard, token: Option<&str>) -> Option<Code> {
         let mut bearer = token.map_or_else(Bearer::none, |t| Bearer::new(t).expect("plain"));
