@@ -5,13 +5,13 @@ use crate::remoting::Front;
 use crate::replication::Side;
 use crate::service::Broker;
 use crate::service::traffic::flag;
-use crate::start::StartError;
 use rmq_host::Tasks;
 use rmq_host::http::{HttpConfig, HttpServer, Metrics};
 use rmq_host::metrics::{Kind, Samples};
 use rmq_model::Millis;
 use rmq_model::name::{is_retry_topic, is_system_group, is_system_topic};
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,17 +19,19 @@ use std::sync::Arc;
 const LAGS_MAX: usize = 20_000;
 
 /// Serves probes and metrics, if a port is configured.
+///
+/// # Errors
+/// When the port cannot be had.
 pub(crate) async fn serve(
     presence: &Arc<Presence>,
     tasks: &Tasks,
-) -> Result<Option<SocketAddr>, StartError> {
+) -> io::Result<Option<SocketAddr>> {
     let Some(address) = presence.config.metrics else { return Ok(None) };
     let text = Arc::clone(presence);
     let metrics: Metrics = Arc::new(move || text.metrics());
     let http = HttpConfig::at(address);
-    let server = HttpServer::bind(&http, Arc::clone(presence) as _, metrics).await;
-    let server = server.map_err(StartError::Http)?;
-    let address = server.local_addr().map_err(StartError::Http)?;
+    let server = HttpServer::bind(&http, Arc::clone(presence) as _, metrics).await?;
+    let address = server.local_addr()?;
     tasks.spawn("metrics", |stop| async move { Ok(server.run(stop).await?) });
     Ok(Some(address))
 }

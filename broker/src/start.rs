@@ -180,7 +180,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 
 async fn start_all(presence: &Arc<Presence>, tasks: &Tasks) -> Result<Running, StartError> {
     let config = presence.config.clone();
-    let metrics = crate::metrics::serve(presence, tasks).await?;
+    let metrics = crate::metrics::serve(presence, tasks).await.map_err(StartError::Http)?;
     let control = match &config.control {
         Some(control) => {
             let bound = crate::control::serve(control, presence, tasks).await;

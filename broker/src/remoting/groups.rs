@@ -2,8 +2,8 @@
 
 use super::body;
 use super::front::{Answer, Call};
+use super::paging::Page;
 use super::refusal::Refusal;
-use super::topics::Page;
 use rmq_model::group::SubscriptionGroupConfig;
 use rmq_remoting::Command;
 use rmq_remoting::body::{GroupForbiddenState, SubscriptionGroupList, SubscriptionGroupWrapper};

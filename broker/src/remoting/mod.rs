@@ -15,6 +15,7 @@ mod inspect;
 mod jobs;
 mod lookup;
 mod offsets;
+mod paging;
 mod peers;
 mod pull;
 mod refusal;

@@ -2,17 +2,18 @@
 
 use super::body;
 use super::front::{Answer, Call};
+use super::paging::Page;
 use super::refusal::Refusal;
 use crate::service::admin::AdminTopicError;
 use rmq_delivery::topics::{TopicError, TopicRequest};
 use rmq_model::topic::{TopicConfig, TopicFilterType};
 use rmq_model::{DataVersion, Permission};
+use rmq_remoting::Command;
 use rmq_remoting::body::{TopicConfigList, TopicConfigWrapper};
 use rmq_remoting::code::response;
 use rmq_remoting::header::{
     CreateTopic, GetAllTopicConfig, GetAllTopicConfigResponse, GetTopicConfig, OfTopic,
 };
-use rmq_remoting::{Command, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,38 +72,6 @@ pub(super) fn delete(call: &Call<'_>) -> Answer {
     let header: OfTopic = call.command.decode()?;
     call.broker().delete_topic(&header.topic)?;
     done()
-}
-
-/// Which part of a table a caller wants (21, 201).
-pub(super) struct Page {
-    from: usize,
-    count: usize,
-}
-
-impl Page {
-    /// Everything, unless paging is on and asked for. A caller with an old version starts over.
-    pub(super) fn of(
-        call: &Call<'_>,
-        seq: Option<i32>,
-        max: Option<i32>,
-        known: Option<&str>,
-        version: DataVersion,
-    ) -> Self {
-        let settings = call.broker().settings();
-        let Some(seq) = seq.filter(|_| settings.enable_split_metadata) else {
-            return Self { from: 0, count: usize::MAX };
-        };
-        let known = known.and_then(|text| json::from_slice::<DataVersion>(text.as_bytes()).ok());
-        let current = known.is_some_and(|known| known == version);
-        let from = if current { usize::try_from(seq).unwrap_or(0) } else { 0 };
-        let limit = usize::try_from(settings.split_metadata_size).unwrap_or(usize::MAX);
-        let asked = max.and_then(|max| usize::try_from(max).ok()).filter(|max| 0 < *max);
-        Self { from, count: asked.unwrap_or(limit).min(limit) }
-    }
-
-    pub(super) fn cut<T>(&self, sorted: Vec<T>) -> impl Iterator<Item = T> {
-        sorted.into_iter().skip(self.from).take(self.count)
-    }
 }
 
 pub(super) fn all(call: &Call<'_>) -> Answer {
