@@ -6,10 +6,11 @@ use super::inspect::queue;
 use super::refusal::Refusal;
 use crate::service::reset::ResetAsk;
 use bytes::Bytes;
+use futures_util::{StreamExt as _, future, stream};
 use rmq_delivery::clients::Member;
 use rmq_model::MessageQueue;
 use rmq_model::peer::{Language, ProtocolVersion};
-use rmq_net::RequestError;
+use rmq_net::{Connection, RequestError};
 use rmq_record::OffsetId;
 use rmq_remoting::body::{
     ClientStatus, ConsumerStatus, QueueOffset, ResetOffsetBody, ResetOffsetListBody,
@@ -21,13 +22,14 @@ use rmq_remoting::header::{
 };
 use rmq_remoting::{Command, json};
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a client may take.
+/// How long a client may take, and many of them together.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long each of many clients may take.
-const EACH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many clients are asked at once for one who wants to know of all.
+const ASKED_AT_ONCE: usize = 64;
 
 /// Moves a group: on the broker, or by telling its clients when that is switched off.
 pub(super) fn reset_offset(call: &Call<'_>) -> Answer {
@@ -110,29 +112,40 @@ async fn status(inner: &Arc<Inner>, command: &Command) -> Answer {
         let remark = format!("No Any Consumer online in the consumer group: [{}]", header.group);
         return Err(Refusal::new(response::CONSUMER_NOT_ONLINE, remark));
     }
+    let ask =
+        Command::request(request::GET_CONSUMER_STATUS_FROM_CLIENT).with_header(&GetClientStatus {
+            topic: header.topic.clone(),
+            group: header.group.clone(),
+            client_addr: None,
+        });
+    let wanted = |member: &Member| only.is_none_or(|only| only == &*member.client.client_id);
+    let asked = members.into_iter().filter(wanted).filter_map(|member| {
+        let conn = inner.peers.get(member.conn)?;
+        let (id, ask) = (Arc::clone(&member.client.client_id), ask.clone());
+        Some(async move { Some((id, offsets_of(&conn, ask).await?)) })
+    });
+    // Clients that do not answer in time are left out, as the reference does.
     let mut status = ConsumerStatus::default();
-    for member in members {
-        let id = &member.client.client_id;
-        if only.is_some_and(|only| only != &**id) {
-            continue;
-        }
-        let Some(conn) = inner.peers.get(member.conn) else { continue };
-        let ask = Command::request(request::GET_CONSUMER_STATUS_FROM_CLIENT).with_header(
-            &GetClientStatus {
-                topic: header.topic.clone(),
-                group: header.group.clone(),
-                client_addr: None,
-            },
-        );
-        // A client that does not answer is left out, as the reference does.
-        if let Ok(answer) = conn.request(ask, EACH_TIMEOUT).await
-            && answer.code == response::SUCCESS
-            && let Ok(ClientStatus { message_queue_table }) = body::read(&answer)
-        {
-            status.consumer_table.insert(Arc::clone(id), message_queue_table);
-        }
+    let mut answers = pin!(
+        stream::iter(asked)
+            .buffer_unordered(ASKED_AT_ONCE)
+            .filter_map(future::ready)
+            .take_until(tokio::time::sleep(CLIENT_TIMEOUT))
+    );
+    while let Some((id, offsets)) = answers.next().await {
+        status.consumer_table.insert(id, offsets);
     }
     Ok(body::success(&status))
+}
+
+/// Where a client says it is; `None` without a good answer.
+async fn offsets_of(conn: &Connection, ask: Command) -> Option<BTreeMap<MessageQueue, i64>> {
+    let answer = conn.request(ask, CLIENT_TIMEOUT).await.ok()?;
+    if answer.code != response::SUCCESS {
+        return None;
+    }
+    let ClientStatus { message_queue_table } = body::read(&answer).ok()?;
+    Some(message_queue_table)
 }
 
 /// Asks a consumer how it is.
