@@ -131,6 +131,15 @@ impl<'a> Items<'a> {
     }
 }
 
+/// Implements the methods for whole numbers that fit into an `i64`.
+macro_rules! as_i64 {
+    ($($method:ident $type:ty),* $(,)?) => {$(
+        fn $method(self, value: $type) -> Result<(), JsonError> {
+            self.serialize_i64(value.into())
+        }
+    )*};
+}
+
 impl<'a> Serializer for &'a mut Writer {
     type Ok = ();
     type Error = JsonError;
@@ -147,27 +156,13 @@ impl<'a> Serializer for &'a mut Writer {
         Ok(())
     }
 
-    fn serialize_i8(self, value: i8) -> Result<(), JsonError> {
-        self.serialize_i64(value.into())
-    }
-    fn serialize_i16(self, value: i16) -> Result<(), JsonError> {
-        self.serialize_i64(value.into())
-    }
-    fn serialize_i32(self, value: i32) -> Result<(), JsonError> {
-        self.serialize_i64(value.into())
+    as_i64! {
+        serialize_i8 i8, serialize_i16 i16, serialize_i32 i32,
+        serialize_u8 u8, serialize_u16 u16, serialize_u32 u32,
     }
     fn serialize_i64(self, value: i64) -> Result<(), JsonError> {
         self.integer(value);
         Ok(())
-    }
-    fn serialize_u8(self, value: u8) -> Result<(), JsonError> {
-        self.serialize_i64(value.into())
-    }
-    fn serialize_u16(self, value: u16) -> Result<(), JsonError> {
-        self.serialize_i64(value.into())
-    }
-    fn serialize_u32(self, value: u32) -> Result<(), JsonError> {
-        self.serialize_i64(value.into())
     }
     fn serialize_u64(self, value: u64) -> Result<(), JsonError> {
         self.raw(&value.to_string());
@@ -273,41 +268,28 @@ impl<'a> Serializer for &'a mut Writer {
     }
 }
 
-impl SerializeSeq for Items<'_> {
-    type Ok = ();
-    type Error = JsonError;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), JsonError> {
-        self.close();
-        Ok(())
-    }
+/// Implements what is written as an array: each of serde's traits for it has one method, by this name.
+macro_rules! arrays {
+    ($($of:ident $item:ident),*) => {$(
+        impl $of for Items<'_> {
+            type Ok = ();
+            type Error = JsonError;
+            fn $item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
+                self.item(value)
+            }
+            fn end(self) -> Result<(), JsonError> {
+                self.close();
+                Ok(())
+            }
+        }
+    )*};
 }
 
-impl SerializeTuple for Items<'_> {
-    type Ok = ();
-    type Error = JsonError;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), JsonError> {
-        self.close();
-        Ok(())
-    }
-}
-
-impl SerializeTupleStruct for Items<'_> {
-    type Ok = ();
-    type Error = JsonError;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), JsonError> {
-        self.close();
-        Ok(())
-    }
-}
+arrays!(
+    SerializeSeq serialize_element,
+    SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field
+);
 
 impl SerializeMap for Items<'_> {
     type Ok = ();
