@@ -215,10 +215,20 @@ mod tests {
     use rmq_testkit::clock::FakeClock;
     use serde_json::{Value, json};
 
-    fn election(client: Client, clock: &Arc<FakeClock>) -> Election {
-        let clock = Arc::clone(clock) as Arc<dyn Clock>;
-        let election = Election::new(client, "ns", "op", "me".to_owned(), clock);
-        Election { period: Duration::from_millis(1), ..election }
+    /// What `work` makes of an election while `script` answers for the API server.
+    fn played<T>(
+        script: impl AsyncFnOnce(&mut Server, &FakeClock),
+        work: impl AsyncFnOnce(&mut Election) -> T,
+    ) -> T {
+        on_runtime(async {
+            let clock = Arc::new(FakeClock::default());
+            let (client, mut server) = Server::new();
+            let ours = Arc::clone(&clock) as Arc<dyn Clock>;
+            let election = Election::new(client, "ns", "op", "me".to_owned(), ours);
+            let mut election = Election { period: Duration::from_millis(1), ..election };
+            let ((), result) = tokio::join!(script(&mut server, &clock), work(&mut election));
+            result
+        })
     }
 
     fn lease(version: &str, holder: &str, transitions: i32) -> Value {
@@ -230,123 +240,92 @@ mod tests {
         })
     }
 
-    const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases";
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases";
+    const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/op";
 
     #[test]
     fn the_first_one_creates_the_lease_and_renews_it_by_version() {
-        on_runtime(async {
-            let clock = Arc::new(FakeClock::default());
-            let (client, mut server) = Server::new();
-            let mut election = election(client, &clock);
-            let script = async {
-                server.expect("GET", &format!("{PATH}/op")).not_found().await;
-                let made = server.expect("POST", PATH).echo().await;
-                assert_eq!(made["spec"]["holderIdentity"], "me");
-                assert_eq!(made["spec"]["leaseTransitions"], 0);
-                server.expect("GET", &format!("{PATH}/op")).reply(lease("7", "me", 0)).await;
-                let renewed = server.expect("PUT", &format!("{PATH}/op")).echo().await;
-                assert_eq!(renewed["metadata"]["resourceVersion"], "7");
-                assert_eq!(renewed["metadata"]["uid"], "u");
-                assert_eq!(renewed["spec"]["leaseTransitions"], 0);
-            };
-            let work = async {
-                assert!(election.attempt().await.expect("answered"));
-                assert!(election.attempt().await.expect("answered"));
-            };
-            tokio::join!(script, work);
+        let script = async |server: &mut Server, _: &FakeClock| {
+            server.expect("GET", LEASE).not_found().await;
+            let made = server.expect("POST", LEASES).echo().await;
+            assert_eq!(made["spec"]["holderIdentity"], "me");
+            assert_eq!(made["spec"]["leaseTransitions"], 0);
+            server.expect("GET", LEASE).reply(lease("7", "me", 0)).await;
+            let renewed = server.expect("PUT", LEASE).echo().await;
+            assert_eq!(renewed["metadata"]["resourceVersion"], "7");
+            assert_eq!(renewed["metadata"]["uid"], "u");
+            assert_eq!(renewed["spec"]["leaseTransitions"], 0);
+        };
+        played(script, async |election| {
+            assert!(election.attempt().await.expect("answered"));
+            assert!(election.attempt().await.expect("answered"));
         });
     }
 
     #[test]
     fn a_holder_is_only_replaced_after_it_was_silent_for_the_whole_duration() {
-        on_runtime(async {
-            let clock = Arc::new(FakeClock::default());
-            let (client, mut server) = Server::new();
-            let mut election = election(client, &clock);
-            let path = format!("{PATH}/op");
-            let script = async {
-                // The clock moves before the answer is looked at.
-                for version in ["1", "2", "2"] {
-                    server.expect("GET", &path).reply(lease(version, "other", 4)).await;
-                    clock.advance(Duration::from_secs(14));
-                }
-                server.expect("GET", &path).reply(lease("2", "other", 4)).await;
-                clock.advance(Duration::from_secs(1));
-                let taken = server.expect("PUT", &path).echo().await;
-                assert_eq!(taken["spec"]["holderIdentity"], "me");
-                assert_eq!(taken["spec"]["leaseTransitions"], 5);
-                server.expect("GET", &path).reply(lease("3", "", 5)).await;
-                server.expect("PUT", &path).answer(conflict()).await;
-            };
-            let work = async {
-                for leads in [false, false, false, true] {
-                    assert_eq!(election.attempt().await.expect("answered"), leads);
-                }
-                assert!(!election.attempt().await.expect("answered"), "somebody was quicker");
-            };
-            tokio::join!(script, work);
+        let script = async |server: &mut Server, clock: &FakeClock| {
+            // The clock moves before the answer is looked at.
+            for version in ["1", "2", "2"] {
+                server.expect("GET", LEASE).reply(lease(version, "other", 4)).await;
+                clock.advance(Duration::from_secs(14));
+            }
+            server.expect("GET", LEASE).reply(lease("2", "other", 4)).await;
+            clock.advance(Duration::from_secs(1));
+            let taken = server.expect("PUT", LEASE).echo().await;
+            assert_eq!(taken["spec"]["holderIdentity"], "me");
+            assert_eq!(taken["spec"]["leaseTransitions"], 5);
+            server.expect("GET", LEASE).reply(lease("3", "", 5)).await;
+            server.expect("PUT", LEASE).answer(conflict()).await;
+        };
+        played(script, async |election| {
+            for leads in [false, false, false, true] {
+                assert_eq!(election.attempt().await.expect("answered"), leads);
+            }
+            assert!(!election.attempt().await.expect("answered"), "somebody was quicker");
         });
     }
 
     #[test]
     fn a_leader_that_sees_another_holder_has_lost() {
-        on_runtime(async {
-            let clock = Arc::new(FakeClock::default());
-            let (client, mut server) = Server::new();
-            let mut election = election(client, &clock);
-            let path = format!("{PATH}/op");
-            let script = async {
-                server.expect("GET", &path).reply(lease("1", "me", 0)).await;
-                server.expect("PUT", &path).echo().await;
-                server.expect("GET", &path).reply(lease("2", "other", 1)).await;
-            };
-            let ((), lost) = tokio::join!(script, election.lead());
-            assert_eq!(lost, Lost("another process holds the lease".to_owned()));
-        });
+        let script = async |server: &mut Server, _: &FakeClock| {
+            server.expect("GET", LEASE).reply(lease("1", "me", 0)).await;
+            server.expect("PUT", LEASE).echo().await;
+            server.expect("GET", LEASE).reply(lease("2", "other", 1)).await;
+        };
+        let lost = played(script, async |election| election.lead().await);
+        assert_eq!(lost, Lost("another process holds the lease".to_owned()));
     }
 
     #[test]
     fn a_leader_that_cannot_renew_gives_up_before_others_may_take_over() {
-        on_runtime(async {
-            let clock = Arc::new(FakeClock::default());
-            let (client, mut server) = Server::new();
-            let mut election = election(client, &clock);
-            let path = format!("{PATH}/op");
-            let script = async {
-                server.expect("GET", &path).reply(lease("1", "me", 0)).await;
-                server.expect("PUT", &path).echo().await;
-                loop {
-                    server.expect("GET", &path).status(503, "ServiceUnavailable", "down").await;
-                    clock.advance(Duration::from_secs(4));
-                    if VALID <= clock.monotonic() + PERIOD {
-                        break;
-                    }
+        let script = async |server: &mut Server, clock: &FakeClock| {
+            server.expect("GET", LEASE).reply(lease("1", "me", 0)).await;
+            server.expect("PUT", LEASE).echo().await;
+            loop {
+                server.expect("GET", LEASE).status(503, "ServiceUnavailable", "down").await;
+                clock.advance(Duration::from_secs(4));
+                if VALID <= clock.monotonic() + PERIOD {
+                    break;
                 }
-            };
-            let ((), lost) = tokio::join!(script, election.lead());
-            assert!(lost.0.starts_with("not renewed for 8 s: "), "{lost:?}");
+            }
             assert!(clock.monotonic() < DURATION);
-        });
+        };
+        let lost = played(script, async |election| election.lead().await);
+        assert!(lost.0.starts_with("not renewed for 8 s: "), "{lost:?}");
     }
 
     #[test]
     fn only_the_holder_releases() {
-        on_runtime(async {
-            let clock = Arc::new(FakeClock::default());
-            let (client, mut server) = Server::new();
-            let mut election = election(client, &clock);
-            let path = format!("{PATH}/op");
-            let script = async {
-                server.expect("GET", &path).reply(lease("5", "me", 0)).await;
-                let freed = server.expect("PUT", &path).echo().await;
-                assert_eq!(freed["spec"].get("holderIdentity"), None);
-                server.expect("GET", &path).reply(lease("6", "other", 0)).await;
-            };
-            let work = async {
-                election.release().await;
-                election.release().await;
-            };
-            tokio::join!(script, work);
+        let script = async |server: &mut Server, _: &FakeClock| {
+            server.expect("GET", LEASE).reply(lease("5", "me", 0)).await;
+            let freed = server.expect("PUT", LEASE).echo().await;
+            assert_eq!(freed["spec"].get("holderIdentity"), None);
+            server.expect("GET", LEASE).reply(lease("6", "other", 0)).await;
+        };
+        played(script, async |election| {
+            election.release().await;
+            election.release().await;
         });
     }
 }
