@@ -77,9 +77,56 @@ fn is_reader_gone(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+    use clap::CommandFactory as _;
+    use std::path::{Path, PathBuf};
+
+    /// The pages that show people what to type.
+    fn pages() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folder = std::fs::read_dir(root.join("docs/operate")).unwrap();
+        let mut pages: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+        pages.push(root.join("README.md"));
+        pages
+    }
+
+    /// The words of a shell's command line without its comment. Quotes keep blanks, nothing else.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quote = None;
+        for c in line.chars() {
+            let fresh = words.last().is_some_and(String::is_empty);
+            match c {
+                '#' if quote.is_none() && fresh => break,
+                ' ' if quote.is_none() && fresh => {}
+                ' ' if quote.is_none() => words.push(String::new()),
+                '"' | '\'' if quote.is_none() => quote = Some(c),
+                _ if quote == Some(c) => quote = None,
+                _ => words.last_mut().unwrap().push(c),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn the_pages_show_commands_that_exist() {
+        let mut seen = 0;
+        for page in pages() {
+            let text = std::fs::read_to_string(&page).unwrap();
+            for line in text.lines() {
+                let line = line.strip_prefix("$ ").unwrap_or(line);
+                if !line.starts_with("rmq ") {
+                    continue;
+                }
+                seen += 1;
+                if let Err(error) = Cli::try_parse_from(words(line)) {
+                    panic!("{}: {line}\n{error}", page.display());
+                }
+            }
+        }
+        assert!(20 < seen, "the pages have examples, {seen} were found");
+    }
 
     #[test]
     fn the_command_tree_is_consistent() {

@@ -82,7 +82,13 @@ pub struct Settings {
     #[arg(long, value_name = "BOOL")]
     order: Option<bool>,
     /// Attributes to set and remove: +message.type=FIFO,-reserve.time
-    #[arg(long, value_name = "CHANGES", default_value = "", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "CHANGES",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     attributes: String,
 }
 
