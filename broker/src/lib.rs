@@ -61,17 +61,14 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         thread_name: "rmq-broker",
         ..RuntimeConfig::default()
     };
-    let runtime = runtime::build(&runtime)?;
     if printing {
-        let config = runtime.block_on(gathered.config())?;
+        let config = runtime::run(&runtime, gathered.config())??;
         let text = cli::printed(&config, !options.print_config_item);
         std::io::stdout().write_all(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let ended = runtime.block_on(until_stopped(gathered));
     // A recovery that was asked to stop goes on on its thread until the process ends.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    ended?;
+    runtime::run(&runtime, until_stopped(gathered))??;
     Ok(ExitCode::SUCCESS)
 }
 

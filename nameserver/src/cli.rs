@@ -97,8 +97,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         warn!(key, %origin, "unknown key, ignored");
     }
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(2);
-    let runtime = runtime::build(&RuntimeConfig { workers, ..RuntimeConfig::default() })?;
-    runtime.block_on(serve(config))
+    runtime::run(&RuntimeConfig { workers, ..RuntimeConfig::default() }, serve(config))?
 }
 
 fn refuse(error: impl std::fmt::Display) -> Exit {

@@ -130,12 +130,20 @@ async fn status(inner: &Arc<Inner>, command: &Command) -> Answer {
         stream::iter(asked)
             .buffer_unordered(ASKED_AT_ONCE)
             .filter_map(future::ready)
-            .take_until(tokio::time::sleep(CLIENT_TIMEOUT))
+            .take_until(patience(inner))
     );
     while let Some((id, offsets)) = answers.next().await {
         status.consumer_table.insert(id, offsets);
     }
     Ok(body::success(&status))
+}
+
+/// As long as many clients are waited for.
+async fn patience(inner: &Inner) {
+    tokio::select! {
+        () = tokio::time::sleep(CLIENT_TIMEOUT) => {}
+        () = inner.broker.stopping() => {}
+    }
 }
 
 /// Where a client says it is; `None` without a good answer.
@@ -224,7 +232,14 @@ async fn forward(inner: &Arc<Inner>, member: &Member, mut ask: Command) -> Answe
         return Err(Refusal::internal(format!("the connection of {client} is closed")));
     };
     ask.flag = 0;
-    match conn.request(ask, CLIENT_TIMEOUT).await {
+    let answer = tokio::select! {
+        answer = conn.request(ask, CLIENT_TIMEOUT) => answer,
+        () = inner.broker.stopping() => {
+            let remark = format!("the broker stops and does not wait for {client}");
+            return Err(Refusal::internal(remark));
+        }
+    };
+    match answer {
         Ok(answer) => {
             let mut relayed = Command::response(answer.code).with_body(answer.body);
             relayed.remark = answer.remark;

@@ -40,6 +40,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tables::{LoadError, RequestModes, StoredDelays, StoredGroups, StoredOffsets, StoredTopics};
+use tokio_util::sync::CancellationToken;
 use topics::TopicTable;
 use traffic::Traffic;
 use waiting::Waiting;
@@ -110,6 +111,8 @@ pub struct Broker {
     changing: Mutex<()>,
     permission: Mutex<PermissionState>,
     phase: AtomicU8,
+    /// Cancelled when nothing is waited for any more.
+    stopping: CancellationToken,
     drained: Mutex<Option<drain::Empty>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The messages.
@@ -218,6 +221,7 @@ impl Broker {
                 overridden: false,
             }),
             phase: AtomicU8::new(Phase::Serving as u8),
+            stopping: CancellationToken::new(),
             drained: Mutex::default(),
             topics: TopicTable::new(topics, TableFile::new(config.table_path("topics.json"))),
             groups: GroupTable::new(
@@ -371,6 +375,12 @@ impl Broker {
     /// From now on no pull is parked either.
     pub fn begin_stop(&self) {
         self.phase.store(Phase::Stopping as u8, Ordering::SeqCst);
+        self.stopping.cancel();
+    }
+
+    /// Waits for [`Broker::begin_stop`]: whoever waits for others should give up then.
+    pub async fn stopping(&self) {
+        self.stopping.cancelled().await;
     }
 
     /// How far the broker is on its way out.

@@ -208,6 +208,22 @@ fn questions_to_clients_are_passed_on_and_back() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_clients_that_are_asked() {
+    let (mut world, mut client) = populated();
+    let mut tool = world.wire();
+    let ask = [("consumerGroup", "G"), ("clientId", "a@1"), ("jstackEnable", "false")];
+    let info = tool.send(307, &ask, b"");
+    client.pushed(307);
+    let status = tool.send(223, &[("topic", "T"), ("group", "G")], b"");
+    client.pushed(221);
+    world.stop();
+    let answer = tool.answer(info);
+    let want = (1, "the broker stops and does not wait for a@1");
+    assert_eq!((answer.code, remark(&answer)), want);
+    assert_eq!(body(&tool.answer(status))["consumerTable"], value!({}));
+}
+
+#[test]
 fn the_broker_says_how_it_is() {
     let (world, mut wire) = populated();
     let table = body(&wire.ok(28, &[], b""))["table"].clone();

@@ -171,9 +171,8 @@ impl Connect {
         work: impl AsyncFnOnce(Client) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let config = RuntimeConfig { workers: 0, ..RuntimeConfig::default() };
-        let runtime = runtime::build(&config).context("cannot start the runtime")?;
         let client = self.client()?;
-        runtime.block_on(work(client))
+        runtime::run(&config, work(client)).context("cannot start the runtime")?
     }
 
     /// Prints `value` as JSON, or the table that `table` makes of it.

@@ -47,3 +47,32 @@ pub fn build(config: &RuntimeConfig) -> io::Result<Runtime> {
         .thread_name(config.thread_name)
         .build()
 }
+
+/// Runs `work` and returns as soon as it has ended. A thread that still blocks then, mostly on a name
+/// server of DNS that does not answer, is not waited for: what must be finished belongs to the work.
+///
+/// # Errors
+/// As [`build`].
+pub fn run<F: Future>(config: &RuntimeConfig, work: F) -> io::Result<F::Output> {
+    let runtime = build(config)?;
+    let output = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocked_thread_does_not_hold_up_the_end() {
+        let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
+        let work = async {
+            let blocked = tokio::task::spawn_blocking(move || held.recv());
+            tokio::task::yield_now().await;
+            blocked.is_finished()
+        };
+        assert!(!run(&RuntimeConfig::default(), work).expect("it runs"));
+        drop(release);
+    }
+}
