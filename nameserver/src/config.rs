@@ -290,6 +290,24 @@ mod tests {
     }
 
     #[test]
+    fn every_key_has_a_row_on_the_page() {
+        let page = include_str!("../../docs/operate/nameserver.md");
+        let config = config(&[]).expect("defaults are good");
+        // Named in a sentence below the table.
+        let silent = ["rocketmqHome", "enableControllerInNamesrv"];
+        let silent = |key: &str| {
+            silent.contains(&key) || WITHOUT_EFFECT.iter().any(|(name, _)| *name == key)
+        };
+        for key in config.in_use.keys().filter(|key| !silent(key)) {
+            assert!(page.contains(&format!("| `{key}` |")), "{key} is not on the page");
+        }
+        for key in HOT {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+            assert!(row.is_some_and(|row| row.contains("| yes |")), "{key} is live");
+        }
+    }
+
+    #[test]
     fn every_key_changes_something() {
         let config = config(&[
             ("bindAddress", "127.0.0.9"),

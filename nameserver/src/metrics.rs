@@ -91,3 +91,20 @@ pub(crate) fn collect(server: &Arc<NameServer>) {
         out.sample(&[("result", "miss")], cache.misses.value());
     });
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_metric_has_a_row_on_the_page() {
+        let page = include_str!("../../docs/operate/nameserver.md");
+        let names = include_str!("metrics.rs").split('"').filter(|part| {
+            part.starts_with("rmq_") && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+        });
+        let mut seen = 0;
+        for name in names.filter(|name| *name != "rmq_") {
+            seen += 1;
+            assert!(page.contains(&format!("| `{name}` |")), "{name} is not on the page");
+        }
+        assert!(0 < seen);
+    }
+}
