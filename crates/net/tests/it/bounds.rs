@@ -84,14 +84,14 @@ async fn one_connection_too_many_is_closed_and_there_is_room_again_when_one_leav
 
 #[tokio::test]
 async fn idle_connections_are_closed_and_busy_ones_are_not() {
-    let idle = Duration::from_millis(800);
+    let idle = Duration::from_millis(1500);
     let (_server, echo, addr) = start(limits(|l| l.idle = idle));
     let silent = Raw::connect(addr).await;
     let mut raw = Raw::connect(addr).await;
     for opaque in 0..10 {
         raw.send(&frame(ECHO, opaque, b"")).await;
         assert_eq!(raw.frame().await.expect("kept open").opaque, opaque);
-        tokio::time::sleep(idle / 4).await;
+        tokio::time::sleep(idle / 5).await;
     }
     until("it is closed at last", || echo.closed.load(Ordering::SeqCst) == 1).await;
     assert!(raw.frame().await.is_none());
