@@ -377,6 +377,7 @@ fn register(
         broker_id: settings.broker_id,
         address: Arc::clone(advertised),
         ha_address: format!("{}:{ha_port}", settings.broker_ip2).into(),
+        acting_master: settings.enable_slave_acting_master,
     };
     let timing = Timing {
         period: Duration::from_millis(settings.register_name_server_period.clamp(10_000, 60_000)),

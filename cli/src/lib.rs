@@ -16,6 +16,7 @@ pub mod lint;
 pub mod local;
 pub mod output;
 pub mod remote;
+mod replicas;
 
 use output::Output;
 

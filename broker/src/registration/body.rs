@@ -24,6 +24,8 @@ pub struct Identity {
     pub address: Arc<str>,
     /// `ip:port` that replicas would use.
     pub ha_address: Arc<str>,
+    /// `enableSlaveActingMaster`: a slave serves while there is no master.
+    pub acting_master: bool,
 }
 
 /// What is registered: the whole table, or only changed topics.
@@ -58,7 +60,7 @@ impl Identity {
             ha_server_addr: (&self.ha_address).into(),
             broker_id,
             heartbeat_timeout_millis: None,
-            enable_acting_master: None,
+            enable_acting_master: self.acting_master.then_some(true),
             compressed: false,
             body_crc32: body_crc(&body),
             zone_name: None,
@@ -127,6 +129,7 @@ mod tests {
             broker_id: 0,
             address: "10.0.0.1:10911".into(),
             ha_address: "10.0.0.1:10912".into(),
+            acting_master: false,
         }
     }
 

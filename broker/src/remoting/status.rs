@@ -14,6 +14,7 @@ use rmq_remoting::body::{
 };
 use rmq_remoting::code::response;
 use rmq_remoting::header::ViewBrokerStats;
+use rmq_replica::Phase;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -133,8 +134,13 @@ pub(super) fn ha_status(call: &Call<'_>) -> Answer {
             let replicas = side.replicas();
             let info = replicas.iter().map(|replica| HaConnectionInfo {
                 addr: replica.addr.to_string().into(),
+                broker_id: replica.broker_id,
                 diff: i64::try_from(replica.behind).unwrap_or(i64::MAX),
                 in_sync: replica.peer.in_sync,
+                lag_ms: replica
+                    .peer
+                    .behind_for
+                    .map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
                 slave_ack_offset: replica.peer.received.to_wire(),
                 transfer_from_where: replica.peer.received.to_wire(),
                 transferred_byte_in_second: 0,
@@ -157,6 +163,7 @@ pub(super) fn ha_status(call: &Call<'_>) -> Answer {
             };
             HaRuntimeInfo {
                 ha_client_runtime_info: HaClientRuntimeInfo {
+                    following: Some(view.phase == Phase::Following),
                     last_read_timestamp: at(view.heard),
                     last_write_timestamp: at(view.told),
                     master_addr: Some(view.master.ha_address.unwrap_or_default()),

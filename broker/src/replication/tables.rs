@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// Fetched at least so often, whatever the master says of changes; a Java master says nothing.
 const FETCH_EVERY: Duration = Duration::from_secs(5);
+/// Name servers are asked for a master that was never found after this, then after twice as long,
+/// and so on up to [`FETCH_EVERY`].
+const LOOK_AFTER: Duration = Duration::from_millis(250);
 /// And at most so often.
 const FETCH_PAUSE: Duration = Duration::from_millis(100);
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -41,8 +44,11 @@ pub(crate) fn start(side: &Arc<SlaveSide>, broker: &Arc<Broker>, tasks: &Tasks) 
     let (side, broker) = (Arc::clone(side), Arc::clone(broker));
     tasks.spawn("tables of the master", move |stop| async move {
         let mut fetcher = Fetcher { side, broker, link: None, base: None, well: true };
+        let mut look = LOOK_AFTER;
         loop {
-            let (due, pause) = (fetcher.side.tables.notified(), FETCH_EVERY);
+            let unknown = fetcher.side.master().ha_address.is_none();
+            let pause = if unknown { look } else { FETCH_EVERY };
+            let due = fetcher.side.tables.notified();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = due => {}
@@ -54,9 +60,10 @@ pub(crate) fn start(side: &Arc<SlaveSide>, broker: &Arc<Broker>, tasks: &Tasks) 
                     fetched = fetcher.fetch() => fetched,
                 };
                 fetcher.note(fetched);
-            } else if fetcher.side.away_for().is_some_and(|time| FETCH_EVERY < time) {
+            } else if unknown || fetcher.side.away_for().is_some_and(|time| FETCH_EVERY < time) {
                 // Name servers say where the master is in answer to a registration.
                 fetcher.broker.outside().all_topics_changed();
+                look = look.saturating_mul(2).min(FETCH_EVERY);
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),

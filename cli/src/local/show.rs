@@ -6,6 +6,7 @@ use rmq_operator_plan::{Plan, Process};
 
 use super::record::{Phase, PodState, State};
 use crate::output::table;
+use crate::replicas::{self, Standings};
 
 /// What a person wants to know after `up`.
 pub(super) fn started(plan: &Plan, state: &State) -> Table {
@@ -22,8 +23,15 @@ pub(super) fn started(plan: &Plan, state: &State) -> Table {
 
 /// What a person wants to know later on. Without the supervisor nothing of `state` holds but
 /// processes that still end.
-pub(super) fn status(plan: &Plan, state: &State, supervised: bool, now: Millis) -> Table {
-    let columns = [
+pub(super) fn status(
+    plan: &Plan,
+    state: &State,
+    standings: &Standings,
+    supervised: bool,
+    now: Millis,
+) -> Table {
+    let replicated = 1 < plan.replicas_per_group;
+    let mut columns = vec![
         "pod",
         "component",
         "broker",
@@ -36,12 +44,19 @@ pub(super) fn status(plan: &Plan, state: &State, supervised: bool, now: Millis) 
         "state",
         "last exit",
     ];
+    if replicated {
+        columns.splice(5..5, ["in sync", "lag"]);
+    }
     let mut shown = table(columns);
     let unknown = PodState::default();
     for process in &plan.processes {
         let pod = state.pod(&process.name).unwrap_or(&unknown);
         let running = pod.running.filter(|running| supervised || running.is_alive());
         let mut row = identity(process);
+        if replicated {
+            let [_, in_sync, lag] = replicas::cells(standings.get(&process.name));
+            row.extend([in_sync, lag]);
+        }
         row.push(process.address());
         row.push(running.map_or_else(dash, |running| running.pid.to_string()));
         row.push(running.map_or_else(dash, |running| age(now - running.since)));

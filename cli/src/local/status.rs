@@ -13,6 +13,7 @@ use super::dirs::ClusterDir;
 use super::record::{Identity, PodState, State};
 use super::show;
 use crate::output::Output;
+use crate::replicas::{self, Shown, Standings};
 
 /// Show clusters and their pods.
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ enum Form {
 /// One cluster for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Shown {
+struct ShownCluster {
     name: String,
     cluster_name: String,
     name_servers: String,
@@ -58,6 +59,8 @@ struct ShownPod {
     uptime_ms: Option<i64>,
     restarts: u32,
     state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replication: Option<Shown>,
     last_exit: Option<String>,
 }
 
@@ -73,7 +76,7 @@ pub(super) fn run(args: &Status, output: &mut Output) -> anyhow::Result<ExitCode
             let all = clusters
                 .iter()
                 .map(|dir| Ok(shown(&Look::at(dir)?, now)))
-                .collect::<anyhow::Result<Vec<Shown>>>()?;
+                .collect::<anyhow::Result<Vec<ShownCluster>>>()?;
             output.line(serde_json::to_string_pretty(&all)?)?;
         }
         Form::Table => {
@@ -87,7 +90,13 @@ pub(super) fn run(args: &Status, output: &mut Output) -> anyhow::Result<ExitCode
                 let look = Look::at(dir)?;
                 output.line(headline(&look))?;
                 let plan = &look.identity.plan;
-                output.table(&show::status(plan, &look.state, look.running, now))?;
+                output.table(&show::status(
+                    plan,
+                    &look.state,
+                    &look.standings,
+                    look.running,
+                    now,
+                ))?;
             }
         }
     }
@@ -99,6 +108,8 @@ struct Look {
     identity: Identity,
     state: State,
     running: bool,
+    /// Of brokers that have others beside them and answer.
+    standings: Standings,
 }
 
 impl Look {
@@ -106,7 +117,10 @@ impl Look {
         let identity = Identity::load(dir)?
             .with_context(|| format!("cluster {} was removed meanwhile", dir.name()))?;
         let state = State::load(dir)?.unwrap_or_default();
-        Ok(Self { identity, state, running: dir.is_locked()? })
+        let running = dir.is_locked()?;
+        let standings =
+            if running { replicas::standings(&identity.plan)? } else { Standings::new() };
+        Ok(Self { identity, state, running, standings })
     }
 }
 
@@ -120,7 +134,7 @@ fn headline(look: &Look) -> String {
     format!("{} ({}): {run}, NAMESRV_ADDR={}", plan.name, plan.cluster_name, plan.name_servers)
 }
 
-fn shown(look: &Look, now: i64) -> Shown {
+fn shown(look: &Look, now: i64) -> ShownCluster {
     let plan = &look.identity.plan;
     let unknown = PodState::default();
     let pods = plan.processes.iter().map(|process| {
@@ -140,10 +154,11 @@ fn shown(look: &Look, now: i64) -> Shown {
                 (false, Some(_)) => "orphaned".to_owned(),
                 (false, None) => "stopped".to_owned(),
             },
+            replication: look.standings.get(&process.name).cloned(),
             last_exit: pod.last_exit.clone(),
         }
     });
-    Shown {
+    ShownCluster {
         name: plan.name.clone(),
         cluster_name: plan.cluster_name.clone(),
         name_servers: plan.name_servers.clone(),

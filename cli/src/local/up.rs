@@ -148,13 +148,6 @@ fn choose(clusters: Vec<Cluster>, name: Option<&str>, path: &Path) -> anyhow::Re
 /// What the manifest may say and this program cannot do.
 fn refuse_what_is_missing(cluster: &Cluster) -> anyhow::Result<()> {
     let name = cluster.name();
-    if 1 < cluster.shape().replicas_per_group {
-        bail!(
-            "{name}: layout {} needs replication: replication is not available yet; \
-             use 2m-noslave or single",
-            cluster.spec.layout
-        );
-    }
     if cluster.spec.paused {
         bail!("{name}: spec.paused is true, so nothing is started or changed");
     }

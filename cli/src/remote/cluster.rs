@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::connect::Family;
 use crate::output::{Output, table};
+use crate::replicas::{self, Shown};
 
 #[derive(Debug, Subcommand)]
 pub enum Action {
@@ -29,6 +30,8 @@ struct BrokerShape {
     address: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replication: Option<Shown>,
     runtime: BTreeMap<String, String>,
 }
 
@@ -43,6 +46,9 @@ pub(crate) fn run(command: &Family<Action>, output: &mut Output) -> anyhow::Resu
             "cluster",
             "broker",
             "id",
+            "role",
+            "in sync",
+            "lag",
             "address",
             "version",
             "in/s",
@@ -53,10 +59,14 @@ pub(crate) fn run(command: &Family<Action>, output: &mut Output) -> anyhow::Resu
         ];
         let mut rows = table(names);
         for broker in shapes {
+            let [role, in_sync, lag] = replicas::cells(broker.replication.as_ref());
             rows.add_row([
                 broker.cluster.clone(),
                 broker.broker.clone(),
                 broker.id.to_string(),
+                role,
+                in_sync,
+                lag,
                 broker.address.clone(),
                 if broker.error.is_some() {
                     "(no answer)".to_owned()
@@ -88,6 +98,7 @@ fn shape(broker: BrokerInfo) -> BrokerShape {
         id: broker.id,
         address: broker.address,
         error,
+        replication: broker.standing.as_ref().map(Shown::of),
         runtime,
     }
 }
@@ -134,6 +145,7 @@ mod tests {
             id: 0,
             address: "h:1".to_owned(),
             runtime: Ok(runtime),
+            standing: None,
         });
         assert_eq!(
             (shape.today("msgPutTotal"), shape.today("msgGetTotal")),

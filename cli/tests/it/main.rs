@@ -186,6 +186,54 @@ fn a_cluster_lives_through_kills_and_restarts_and_keeps_its_data() {
 }
 
 #[test]
+fn a_slave_has_what_its_master_confirmed() {
+    let place = Place::new("pair");
+    place.up(&place.manifest(
+        "{layout: Custom, brokers: {groups: 1, replicasPerGroup: 2, replication: Sync, \
+          storage: {size: 1Gi}, config: {mappedFileSizeCommitLog: '1048576'}}}",
+    ));
+    let servers = text(&place.status(), "nameServers");
+    let send = |body: &str| {
+        place.good(&["send", "-n", &servers, "-t", "kept", "-b", body, "--count", "8"]);
+    };
+    place.wait_for("the slave to be in sync", || {
+        let replication = |suffix: &str| place.pod(suffix).get("replication").cloned();
+        let (master, slave) = (replication("broker-a-0"), replication("broker-a-1"));
+        let (Some(master), Some(slave)) = (master, slave) else { return false };
+        (text(&master, "role"), number(&master, "inSyncCopies")) == ("master".to_owned(), 2)
+            && text(&slave, "role") == "slave"
+            && slave.get("inSync") == Some(&Value::Bool(true))
+    });
+    let listed = place.good(&["cluster", "list", "-n", &servers]);
+    let row = |id: &str| -> Vec<&str> {
+        let of = |line: &&str| line.split_ascii_whitespace().nth(2) == Some(id);
+        listed.lines().find(of).unwrap_or_default().split_ascii_whitespace().collect()
+    };
+    assert_eq!(row("0").get(3..6), Some(&["master", "2", "copies"][..]), "{listed}");
+    assert_eq!(row("1").get(3..7), Some(&["slave", "yes", "0", "B"][..]), "{listed}");
+    send("before");
+    let log = |suffix: &str| {
+        let store = PathBuf::from(text(&place.pod(suffix), "data"));
+        std::fs::read(store.join("commitlog/00000000000000000000")).unwrap_or_default()
+    };
+    place.wait_for("the same log", || {
+        let (master, slave) = (log("broker-a-0"), log("broker-a-1"));
+        master.iter().any(|byte| *byte != 0) && master == slave
+    });
+    place.good(&["kill", &text(&place.pod("broker-a-0"), "name")]);
+    place.wait_for("the restart", || {
+        let pod = place.pod("broker-a-0");
+        number(&pod, "restarts") == 1 && text(&pod, "state") == "ready"
+    });
+    send("after");
+    place.wait_for("the same log again", || log("broker-a-0") == log("broker-a-1"));
+    let consume = ["consume", "-n", &servers, "-t", "kept", "-g", "readers", "--from", "first"];
+    let bodies =
+        place.good(&[&consume[..], &["--count", "16", "--idle", "30s", "--bodies"]].concat());
+    assert_eq!(bodies.lines().filter(|body| *body == "before").count(), 8, "{bodies}");
+}
+
+#[test]
 fn pods_do_not_outlive_a_supervisor_that_is_killed() {
     let place = Place::new("orphan");
     let manifest = place.manifest("{layout: single, brokers: {storage: {size: 1Gi}}}");
@@ -306,7 +354,6 @@ fn what_cannot_be_run_is_one_clear_line() {
     let place = Place::new("bad");
     let storage = "brokers: {storage: {size: 1Gi}}";
     for (spec, wanted) in [
-        (format!("{{layout: 2m-2s-sync, {storage}}}"), "replication is not available yet; use"),
         (format!("{{layout: single, paused: true, {storage}}}"), "spec.paused is true"),
         (format!("{{layout: single, hibernated: true, {storage}}}"), "spec.hibernated is true"),
         (format!("{{layout: triple, {storage}}}"), "spec.layout: unknown variant `triple`"),

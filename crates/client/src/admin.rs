@@ -3,10 +3,12 @@
 mod cluster;
 mod group;
 mod message;
+mod replication;
 mod topic;
 
 pub use cluster::{BrokerInfo, ClusterInfo};
 pub use group::{GroupClients, GroupMember, QueueProgress, ResetTo};
+pub use replication::{Replication, SlaveSeen, Standing, standing};
 pub use topic::{QueueStats, TopicSpec, TopicStats};
 
 use crate::client::{Client, answer_header};

@@ -97,7 +97,12 @@ fn name_server(
     let template = NameServerTemplate { shared: shared(cluster, &endpoint, &dirs) };
     let place = PodPlace { name: name.clone(), ordinal, ..PodPlace::default() };
     let pod = NameServerPod { place, template };
-    let mut wanted = cluster.spec.nameserver.config.clone();
+    let mut wanted = BTreeMap::new();
+    if 1 < cluster.shape().replicas_per_group && cluster.spec.brokers.acting_master {
+        // Where the master is gone clients take the slave for it, read-only.
+        set(&mut wanted, "supportActingMaster", true);
+    }
+    wanted.extend(cluster.spec.nameserver.config.clone());
     logging(cluster, environment, &name, &mut wanted, warnings);
     let files = [(NAMESRV_CONF.to_owned(), settings_text(&wanted))].into();
     Process {
@@ -152,6 +157,9 @@ fn broker(
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
+    if 1 < shape.replicas_per_group && brokers.acting_master {
+        set(&mut wanted, "enableSlaveActingMaster", true);
+    }
     wanted.extend(brokers.config.clone());
     for one in brokers.group_overrides.iter().filter(|one| one.name == group) {
         wanted.extend(one.config.clone());

@@ -1,6 +1,6 @@
 //! Clusters, brokers and their configuration.
 
-use super::{Admin, texts};
+use super::{Admin, Replication, Standing, standing, texts};
 use crate::client::not_understood;
 use crate::error::CallError;
 use crate::route::Broker;
@@ -29,6 +29,8 @@ pub struct BrokerInfo {
     pub address: String,
     /// Its runtime values, or why it did not tell them.
     pub runtime: Result<BTreeMap<String, String>, String>,
+    /// How it stands in its group; `None` if it does not say.
+    pub standing: Option<Standing>,
 }
 
 impl ClusterInfo {
@@ -105,6 +107,12 @@ impl Admin {
             if cluster.is_some_and(|wanted| wanted != broker.cluster) {
                 continue;
             }
+            let mut group: Vec<(i64, Replication)> = Vec::new();
+            for (id, address) in &broker.addresses {
+                if let Ok(says) = self.replication(address).await {
+                    group.push((*id, says));
+                }
+            }
             for (id, address) in &broker.addresses {
                 let runtime = self.runtime(address).await;
                 found.push(BrokerInfo {
@@ -113,6 +121,7 @@ impl Admin {
                     id: *id,
                     address: address.clone(),
                     runtime: runtime.map_err(|error| crate::client::chain(&error)),
+                    standing: standing(&group, *id),
                 });
             }
         }

@@ -20,6 +20,9 @@ bodies! {
 
     /// A replica seen from itself.
     HaClientRuntimeInfo {
+        /// Whether it copies at present. Ours only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        following: Option<bool>,
         /// Milliseconds.
         last_read_timestamp: i64,
         /// Milliseconds.
@@ -39,10 +42,16 @@ bodies! {
     HaConnectionInfo {
         /// `ip:port`.
         addr: Arc<str>,
+        /// Its id. Ours only, and of replicas of ours.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        broker_id: Option<i64>,
         /// Bytes behind.
         diff: i64,
         /// Counts for acknowledgements.
         in_sync: bool,
+        /// Milliseconds since it had everything. Ours only; not if it never had.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lag_ms: Option<i64>,
         /// What it has.
         slave_ack_offset: i64,
         /// What it is sent.

@@ -12,7 +12,7 @@ const BEGIN: &str =
 const END: &str = "<!-- end -->\n";
 
 /// What local processes look at. All else is for Kubernetes.
-const LOCAL: [&str; 26] = [
+const LOCAL: [&str; 27] = [
     "layout",
     "clusterName",
     "nameserver.replicas",
@@ -31,6 +31,7 @@ const LOCAL: [&str; 26] = [
     "brokers.storage.type",
     "brokers.config",
     "brokers.slaveRead",
+    "brokers.actingMaster",
     "brokers.shutdown.gracePeriodSeconds",
     "logging.level",
     "logging.filters",
