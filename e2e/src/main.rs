@@ -7,7 +7,7 @@ use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use rmq_e2e::peers::Peers;
 use rmq_e2e::scenario::drivers::Driver;
-use rmq_e2e::scenario::{api, cli, crash, kube, mixed, oracle};
+use rmq_e2e::scenario::{api, cli, crash, failover, kube, mixed, oracle, replicas};
 use rmq_e2e::system::{Makers, System};
 use rmq_e2e::{record, report};
 use rmq_host::runtime::{self, RuntimeConfig};
@@ -55,6 +55,20 @@ enum Scenario {
     Cli,
     /// Put our servers into one cluster with the original ones
     Mixed,
+    /// Copy the log of a master of one maker to a replica of the other
+    Replicas {
+        /// How many for each pair
+        #[arg(long, default_value_t = 100_000)]
+        messages: usize,
+    },
+    /// Kill and stop masters and slaves under load and look for what was acknowledged
+    Failover {
+        /// Which layout
+        layout: failover::Layout,
+        /// How many faults, one after the other
+        #[arg(long, default_value_t = 12)]
+        rounds: u32,
+    },
     /// Kill the broker under load and look for what it had acknowledged
     Crash {
         /// Whose broker
@@ -121,6 +135,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
         Scenario::Cli => cli::run(&directory),
         Scenario::Mixed => mixed::run(&peers, &directory),
+        Scenario::Replicas { messages } => replicas::run(&peers, *messages, &directory),
+        Scenario::Failover { layout, rounds } => failover::run(*layout, *rounds, &directory),
         Scenario::Crash { system } => crash::run(&peers, *system, &directory),
         Scenario::Api { names, stay } => on_runtime(api::run(&peers, names, &directory, *stay)),
         Scenario::Kube(args) => on_runtime(kube::run(&peers, args, &directory)),

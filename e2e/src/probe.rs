@@ -109,6 +109,29 @@ pub fn frame(header: &[u8], body: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(out)
 }
 
+/// A request that sends one message of a test's own producer, in the short form (310).
+///
+/// # Errors
+/// As [`frame`].
+pub fn send_frame(
+    topic: &str,
+    [queue, queues]: [usize; 2],
+    opaque: usize,
+    properties: &str,
+    body: &[u8],
+) -> anyhow::Result<Vec<u8>> {
+    let header = serde_json::json!({
+        "code": 310, "language": "OTHER", "version": 479, "opaque": opaque, "flag": 0,
+        "serializeTypeCurrentRPC": "JSON",
+        "extFields": {
+            "a": "PG", "b": topic, "c": "TBW102", "d": queues.to_string(),
+            "e": queue.to_string(), "f": "0", "g": "1700000000000", "h": "0", "i": properties,
+            "j": "0", "k": "false", "m": "false",
+        },
+    });
+    frame(header.to_string().as_bytes(), body)
+}
+
 /// Whether the name server at `namesrv` lists a broker at `broker`.
 pub fn is_registered(namesrv: SocketAddr, broker: SocketAddr) -> bool {
     call(namesrv, 106, &[]).is_ok_and(|answer| {

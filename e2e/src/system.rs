@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -81,8 +82,21 @@ pub struct System {
     /// Where others reach the two, if not where they listen.
     fronts: Fronts,
     settings: Vec<(String, String)>,
+    replica_port: u16,
+    replica: Option<Process>,
     broker: Option<Process>,
     namesrv: Option<Process>,
+}
+
+/// Folder of the replica.
+const REPLICA: &str = "replica";
+
+/// A broker of the group.
+struct Role {
+    maker: Maker,
+    id: u32,
+    address: SocketAddr,
+    folder: &'static str,
 }
 
 impl System {
@@ -101,11 +115,13 @@ impl System {
         let mut system = Self {
             peers: peers.clone(),
             directory: directory.canonicalize()?,
-            namesrv_port: free_port(0)?,
-            broker_port: free_port(2)?,
+            namesrv_port: free_port()?,
+            broker_port: free_port()?,
             broker_maker: makers.broker,
             fronts: Fronts::default(),
             settings: settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            replica_port: 0,
+            replica: None,
             broker: None,
             namesrv: None,
         };
@@ -131,11 +147,13 @@ impl System {
         let mut system = Self {
             peers: peers.clone(),
             directory: directory.canonicalize()?,
-            namesrv_port: free_port(0)?,
-            broker_port: free_port(2)?,
+            namesrv_port: free_port()?,
+            broker_port: free_port()?,
             broker_maker: maker,
             fronts: Fronts::default(),
             settings: Vec::new(),
+            replica_port: 0,
+            replica: None,
             broker: None,
             namesrv: None,
         };
@@ -173,30 +191,74 @@ impl System {
     /// # Errors
     /// As [`System::start`].
     pub fn start_broker(&mut self) -> anyhow::Result<()> {
-        let home = self.home("broker")?;
-        let store = self.directory.join("store");
+        let role = Role { maker: self.broker_maker, id: 0, address: self.broker(), folder: "" };
+        self.broker = Some(self.start_role(&role)?);
+        Ok(())
+    }
+
+    /// Starts a replica of the broker, on the store it has, and answers where it serves.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub fn start_replica(&mut self, maker: Maker) -> anyhow::Result<SocketAddr> {
+        if self.replica_port == 0 {
+            self.replica_port = free_port()?;
+        }
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.replica_port));
+        let role = Role { maker, id: 1, address, folder: REPLICA };
+        self.replica = Some(self.start_role(&role)?);
+        Ok(address)
+    }
+
+    /// Ends the replica as `kill -9` does.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill_replica(&mut self) -> anyhow::Result<()> {
+        self.replica.take().context("no replica runs")?.kill()
+    }
+
+    /// Directory of the broker's store.
+    pub fn store(&self) -> PathBuf {
+        self.directory.join("store")
+    }
+
+    /// Directory of the replica's store.
+    pub fn replica_store(&self) -> PathBuf {
+        self.directory.join(REPLICA).join("store")
+    }
+
+    fn start_role(&self, role: &Role) -> anyhow::Result<Process> {
+        let directory = self.directory.join(role.folder);
+        let home = directory.join("broker");
+        std::fs::create_dir_all(&home)?;
+        let store = directory.join("store");
         let mut text = String::new();
         let namesrv = self.namesrv();
-        let port = self.broker_port;
         write!(
             text,
-            "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId=0\n\
+            "brokerClusterName=DefaultCluster\nbrokerName=broker-a\nbrokerId={id}\n\
              brokerIP1={ip}\nlistenPort={port}\nnamesrvAddr={namesrv}\n\
              storePathRootDir={store}\nstorePathCommitLog={store}/commitlog\n\
              mappedFileSizeCommitLog=67108864\n",
-            ip = self.broker().ip(),
+            id = role.id,
+            ip = role.address.ip(),
+            port = role.address.port(),
             store = store.display(),
         )?;
-        if self.broker_maker == Maker::Java {
+        if 0 < role.id {
+            text.push_str("brokerRole=SLAVE\n");
+        }
+        if role.maker == Maker::Java {
             // On a busy machine the original refuses sends that wait: that is no fact to compare.
             text.push_str("osPageCacheBusyTimeOutMills=10000\nwaitTimeMillsInSendQueue=10000\n");
         }
         for (name, value) in &self.settings {
             writeln!(text, "{name}={value}")?;
         }
-        let file = self.directory.join("broker.conf");
+        let file = directory.join("broker.conf");
         put(&file, &text)?;
-        let mut command = match self.broker_maker {
+        let mut command = match role.maker {
             Maker::Java => {
                 self.peers.java_server("org.apache.rocketmq.broker.BrokerStartup", &home)?
             }
@@ -206,13 +268,13 @@ impl System {
                 command
             }
         };
-        let log = self.directory.join("broker.log");
-        let name = format!("{} broker", self.broker_maker.name());
+        let log = directory.join("broker.log");
+        let what = if role.id == 0 { "broker" } else { "replica" };
+        let name = format!("{} {what}", role.maker.name());
         let mut process = Process::start(&name, command.arg("-c").arg(&file), &log)?;
-        let (namesrv, broker) = (self.namesrv(), self.broker());
+        let broker = role.address;
         ready(&mut process, || probe::is_registered(namesrv, broker) && serves(broker))?;
-        self.broker = Some(process);
-        Ok(())
+        Ok(process)
     }
 
     fn start_namesrv(&mut self, maker: Maker) -> anyhow::Result<()> {
@@ -260,12 +322,13 @@ impl System {
         self.broker.take().context("no broker runs")?.kill()
     }
 
-    /// Stops both in order.
+    /// Stops all in order.
     ///
     /// # Errors
     /// When one of them has to be killed: a clean stop is part of what is tested.
     pub fn stop(mut self) -> anyhow::Result<()> {
-        for process in [self.broker.take(), self.namesrv.take()].into_iter().flatten() {
+        let all = [self.replica.take(), self.broker.take(), self.namesrv.take()];
+        for process in all.into_iter().flatten() {
             let name = process.name().to_owned();
             if !process.stop(STOP)? {
                 bail!("{name} did not stop within {STOP:?}");
@@ -312,14 +375,22 @@ fn ready(process: &mut Process, up: impl Fn() -> bool) -> anyhow::Result<()> {
     }
 }
 
-/// A port that is free now, with `below` free ones under it and one above (the broker's others).
-fn free_port(below: u16) -> anyhow::Result<u16> {
-    for _ in 0..100 {
-        let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = held.local_addr()?.port();
-        let others = (port.saturating_sub(below)..port).chain([port.saturating_add(1)]);
-        if others.map(|other| TcpListener::bind((Ipv4Addr::LOCALHOST, other))).all(|o| o.is_ok()) {
-            return Ok(port);
+/// A port that nobody listens at, nor at the two below it and the one above: below those that the
+/// system gives to outgoing connections, which could take one of them before the server does.
+fn free_port() -> anyhow::Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 20_000;
+    const PLACES: u16 = 2_400;
+    /// Ports that a broker takes, and one that is left free.
+    const WIDTH: u16 = 5;
+    // Scenarios that run at the same time begin at different places.
+    let begin = u16::try_from(std::process::id() % u32::from(PLACES))?;
+    for _ in 0..PLACES {
+        let place = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PLACES;
+        let lowest = FIRST + place * WIDTH;
+        let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if (lowest..lowest + WIDTH).all(is_free) {
+            return Ok(lowest + 2);
         }
     }
     bail!("found no free ports")

@@ -13,10 +13,14 @@ const ERRORS_MAX: usize = 8;
 /// Everything that was acknowledged and delivered. Times count from the start of the load.
 #[derive(Debug, Default)]
 pub struct History {
-    /// Acknowledged messages and where they were stored.
-    acknowledged: BTreeMap<String, Place>,
-    /// How often each message was delivered.
-    delivered: BTreeMap<String, u32>,
+    /// Acknowledged messages, where they were stored and when that was said.
+    acknowledged: BTreeMap<String, (Place, Duration)>,
+    /// How often each message was delivered, and when first.
+    delivered: BTreeMap<String, (u32, Duration)>,
+    /// Highest value of [`Verdict::rewound`] so far.
+    rewound: Duration,
+    /// When something new was delivered last, by queue.
+    newest: BTreeMap<(String, i32), Duration>,
     /// What was delivered from each place.
     places: BTreeMap<Place, String>,
     /// Highest offset delivered so far, by queue.
@@ -38,7 +42,7 @@ impl History {
             self.longest_gap = self.longest_gap.max(at.saturating_sub(last));
         }
         self.last_acknowledged = Some(at);
-        self.acknowledged.insert(id, place);
+        self.acknowledged.insert(id, (place, at));
     }
 
     /// A send failed, whatever became of the message.
@@ -50,13 +54,14 @@ impl History {
     }
 
     /// A message was delivered.
-    pub fn delivered(&mut self, id: String, place: Place) {
+    pub fn delivered(&mut self, at: Duration, id: String, place: Place) {
         let queue = (place.0.clone(), place.1);
         match self.places.get(&place) {
             Some(before) if *before != id => self.changed.push(place.clone()),
             Some(_) => {}
             None => {
-                let highest = self.highest.entry(queue).or_insert(place.2);
+                self.newest.insert(queue.clone(), at);
+                let highest = self.highest.entry(queue.clone()).or_insert(place.2);
                 if place.2 < *highest {
                     self.late.push(place.clone());
                 }
@@ -64,13 +69,27 @@ impl History {
                 self.places.insert(place, id.clone());
             }
         }
-        *self.delivered.entry(id).or_insert(0) += 1;
+        let (count, first) = self.delivered.entry(id).or_insert((0, at));
+        *count += 1;
+        let newest = self.newest.get(&queue).copied().unwrap_or(at);
+        self.rewound = self.rewound.max(newest.saturating_sub(*first));
     }
 
     /// Acknowledged messages that were not delivered yet.
     pub fn missing(&self) -> Vec<&str> {
         let ids = self.acknowledged.keys();
         ids.filter(|id| !self.delivered.contains_key(*id)).map(String::as_str).collect()
+    }
+
+    /// Acknowledged messages of `broker`: where they were stored, when, and whether they were
+    /// delivered.
+    pub fn acknowledged_by<'a>(
+        &'a self,
+        broker: &'a str,
+    ) -> impl Iterator<Item = (&'a Place, Duration, bool)> {
+        let all = self.acknowledged.iter();
+        all.filter(move |(_, (place, _))| place.0 == broker)
+            .map(|(id, (place, at))| (place, *at, self.delivered.contains_key(id)))
     }
 
     /// How many messages were acknowledged.
@@ -86,7 +105,7 @@ impl History {
     /// Names of the brokers that acknowledged something.
     pub fn brokers(&self) -> Vec<&str> {
         let mut names: Vec<&str> =
-            self.acknowledged.values().map(|place| place.0.as_str()).collect();
+            self.acknowledged.values().map(|(place, _)| place.0.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -98,14 +117,15 @@ impl History {
         let misplaced = self
             .acknowledged
             .iter()
-            .filter(|(id, place)| self.places.get(*place).is_some_and(|other| other != *id))
-            .map(|(_, place)| place.clone())
+            .filter(|(id, (place, _))| self.places.get(place).is_some_and(|other| other != *id))
+            .map(|(_, (place, _))| place.clone())
             .collect();
         Verdict {
             acknowledged: self.acknowledged.len(),
             failed: self.failed,
             delivered: self.delivered.len(),
-            again: self.delivered.values().filter(|count| 1 < **count).count(),
+            again: self.delivered.values().filter(|(count, _)| 1 < *count).count(),
+            rewound: self.rewound,
             missing,
             late: self.late.clone(),
             changed: self.changed.clone(),
@@ -127,6 +147,9 @@ pub struct Verdict {
     pub delivered: usize,
     /// Of these more than once, which is allowed.
     pub again: usize,
+    /// How far a queue was read again: most time between the first delivery of a message that came
+    /// again and the newest one of its queue by then.
+    pub rewound: Duration,
     /// Acknowledged and never delivered.
     pub missing: Vec<String>,
     /// Delivered for the first time after a later message of their queue.
@@ -156,11 +179,13 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} acknowledged, {} failed, {} delivered ({} again), longest gap {:.1} s",
+            "{} acknowledged, {} failed, {} delivered ({} again, the oldest by {:.1} s), \
+             longest gap {:.1} s",
             self.acknowledged,
             self.failed,
             self.delivered,
             self.again,
+            self.rewound.as_secs_f64(),
             self.longest_gap.as_secs_f64()
         )?;
         for (what, places) in
@@ -199,7 +224,7 @@ mod tests {
 
     fn deliver(history: &mut History, ids: &[i64]) {
         for n in ids {
-            history.delivered(format!("m{n}"), place(0, *n));
+            history.delivered(Duration::ZERO, format!("m{n}"), place(0, *n));
         }
     }
 
@@ -230,17 +255,46 @@ mod tests {
 
         let mut changed = sent(1);
         deliver(&mut changed, &[0]);
-        changed.delivered("other".to_owned(), place(0, 0));
+        changed.delivered(Duration::ZERO, "other".to_owned(), place(0, 0));
         assert_eq!(changed.verdict().changed, [place(0, 0)]);
 
         let mut misplaced = sent(1);
-        misplaced.delivered("other".to_owned(), place(0, 0));
-        misplaced.delivered("m0".to_owned(), place(0, 1));
+        misplaced.delivered(Duration::ZERO, "other".to_owned(), place(0, 0));
+        misplaced.delivered(Duration::ZERO, "m0".to_owned(), place(0, 1));
         assert_eq!(misplaced.verdict().misplaced, [place(0, 0)]);
 
         for history in [missing, late, changed, misplaced] {
             assert!(!history.verdict().is_sound());
         }
+    }
+
+    #[test]
+    fn what_comes_again_is_timed_by_what_its_queue_had_delivered() {
+        let mut history = sent(3);
+        // m0 comes again after a long silence, which does not count.
+        for (at, n) in [(1, 0), (3, 1), (60, 0), (61, 1), (62, 2), (63, 1)] {
+            history.delivered(Duration::from_secs(at), format!("m{n}"), place(0, n));
+        }
+        let verdict = history.verdict();
+        assert_eq!((verdict.again, verdict.rewound), (2, Duration::from_secs(59)));
+        let mut short = sent(2);
+        for (at, n) in [(1, 0), (3, 1), (60, 0)] {
+            short.delivered(Duration::from_secs(at), format!("m{n}"), place(0, n));
+        }
+        assert_eq!(short.verdict().rewound, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn one_brokers_messages_are_told_apart() {
+        let mut history = sent(2);
+        let other = ("broker-b".to_owned(), 0, 0);
+        history.acknowledged(Duration::from_secs(5), "n".to_owned(), other);
+        deliver(&mut history, &[1]);
+        let of = |broker| -> Vec<(i64, bool)> {
+            history.acknowledged_by(broker).map(|(place, _, came)| (place.2, came)).collect()
+        };
+        assert_eq!(of("broker-a"), [(0, false), (1, true)]);
+        assert_eq!(of("broker-b"), [(0, false)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rmq_client::consumer::{Consumer, ConsumerConfig, StartFrom, Verdict as Consumed};
 use rmq_client::producer::SendStatus;
 use rmq_client::{Client, Config, NameServers, Outgoing, Producer, admin::TopicSpec};
@@ -33,6 +33,10 @@ pub struct Load {
     client: Client,
     topic: String,
     history: Arc<Mutex<History>>,
+    /// Times in the history are its.
+    clock: Arc<SystemClock>,
+    /// Whether queues are locked and read in order.
+    in_order: bool,
     producers: Tasks,
     consumers: Tasks,
 }
@@ -67,12 +71,26 @@ impl Load {
     /// # Errors
     /// When the topic cannot be made or nothing comes through.
     pub async fn start(name_servers: &str, topic: &str) -> anyhow::Result<Self> {
+        Self::begin(name_servers, topic, false).await
+    }
+
+    /// The same with a consumer that locks its queues.
+    ///
+    /// # Errors
+    /// As [`Load::start`].
+    pub async fn start_in_order(name_servers: &str, topic: &str) -> anyhow::Result<Self> {
+        Self::begin(name_servers, topic, true).await
+    }
+
+    async fn begin(name_servers: &str, topic: &str, in_order: bool) -> anyhow::Result<Self> {
         let client = client(name_servers)?;
         make_topic(&client, topic).await?;
         let load = Self {
             client,
             topic: topic.to_owned(),
             history: Arc::default(),
+            clock: Arc::new(SystemClock::new()),
+            in_order,
             producers: Tasks::new("producers"),
             consumers: Tasks::new("consumers"),
         };
@@ -80,8 +98,9 @@ impl Load {
         for number in 0..PRODUCERS {
             let producer = Producer::new(load.client.clone(), &format!("{topic}-producer"));
             let (topic, history) = (load.topic.clone(), Arc::clone(&load.history));
+            let clock = Arc::clone(&load.clock);
             load.producers.spawn("producer", move |stop| async move {
-                produce(&producer, &topic, number, &history, &stop).await;
+                produce(&producer, &topic, number, &history, &clock, &stop).await;
                 Ok(())
             });
         }
@@ -95,13 +114,19 @@ impl Load {
     fn consume(&self) {
         let (name_servers, topic) = (self.client.name_servers().clone(), self.topic.clone());
         let history = Arc::clone(&self.history);
+        let (times, in_order) = (Arc::clone(&self.clock), self.in_order);
         self.consumers.spawn("consumer", move |stop| async move {
             while !stop.is_cancelled() {
                 // A connection of its own: what stops the producers must not stop it.
                 let clock = Arc::new(SystemClock::new());
                 let client = Client::new(Config::new(name_servers.clone(), clock));
                 // Whatever it was, another member of the group takes over, as applications do.
-                consume(client, &topic, &history, &stop).await.ok();
+                let config = ConsumerConfig {
+                    from: StartFrom::First,
+                    in_order,
+                    ..ConsumerConfig::new(format!("{topic}-readers"), &topic)
+                };
+                consume(client, config, &history, &times, &stop).await.ok();
                 tokio::select! {
                     () = tokio::time::sleep(JOIN_AGAIN) => {}
                     () = stop.cancelled() => {}
@@ -109,6 +134,26 @@ impl Load {
             }
             Ok(())
         });
+    }
+
+    /// Lets producers ask for the route at once, as they do every 30 s.
+    pub fn look_again(&self) {
+        self.client.forget_route(&self.topic);
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The time as the history counts it.
+    pub fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    /// What was done and seen so far.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock()
     }
 
     /// How many messages were acknowledged so far.
@@ -156,10 +201,9 @@ async fn produce(
     topic: &str,
     number: u32,
     history: &Mutex<History>,
+    clock: &SystemClock,
     stop: &CancellationToken,
 ) {
-    let clock = SystemClock::new();
-    let began = clock.monotonic();
     let mut turns = tokio::time::interval(Duration::from_secs(1) / RATE);
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for count in 0_u64.. {
@@ -169,7 +213,7 @@ async fn produce(
         }
         let id = format!("{number}-{count}");
         let sent = producer.send(&Outgoing::new(topic, id.clone())).await;
-        let at = clock.monotonic().saturating_sub(began);
+        let at = clock.monotonic();
         match sent {
             Ok(sent) if sent.status == SendStatus::Stored => {
                 let queue = sent.queue;
@@ -187,14 +231,11 @@ async fn produce(
 
 async fn consume(
     client: Client,
-    topic: &str,
+    config: ConsumerConfig,
     history: &Mutex<History>,
+    clock: &SystemClock,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let config = ConsumerConfig {
-        from: StartFrom::First,
-        ..ConsumerConfig::new(format!("{topic}-readers"), topic)
-    };
     let mut consumer = Consumer::start(client, config).await?;
     let outcome = loop {
         let batch = tokio::select! {
@@ -206,11 +247,12 @@ async fn consume(
             Err(error) => break Err(error.into()),
         };
         {
+            let at = clock.monotonic();
             let mut history = history.lock();
             for message in &batch.messages {
                 let id = String::from_utf8_lossy(&message.body).into_owned();
                 let broker = batch.queue.broker_name.to_string();
-                history.delivered(id, (broker, message.queue_id, message.queue_offset));
+                history.delivered(at, id, (broker, message.queue_id, message.queue_offset));
             }
         }
         if let Err(error) = consumer.done(&batch, Consumed::Consumed).await {

@@ -2,20 +2,18 @@
 //! everything again.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use crate::peers::our_program;
+use crate::local::{Local, of_pod, pid, pids, pods, text};
 use crate::{report, wait};
 
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/clusters/2m-noslave.yaml");
 /// Two name servers and two brokers.
 const PODS: usize = 4;
-const COMMAND: Duration = Duration::from_secs(90);
 const RESTART: Duration = Duration::from_secs(60);
 
 /// Runs it.
@@ -23,40 +21,25 @@ const RESTART: Duration = Duration::from_secs(60);
 /// # Errors
 /// When a command fails or a message is missing.
 pub fn run(directory: &Path) -> anyhow::Result<()> {
-    let data = directory.join("data");
-    std::fs::create_dir_all(&data)?;
-    let cluster = Cluster::up(data, directory.to_owned())?;
+    let cluster = Cluster(Local::up(Path::new(MANIFEST), directory)?);
     let used = cluster.use_it();
     // Whatever happened, nothing is left running.
-    let stopped = cluster.rmq(&["down", "--volumes"]);
+    let stopped = cluster.remove();
     used?;
-    stopped?;
-    let left: Vec<PathBuf> = std::fs::read_dir(&cluster.data)?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.is_dir())
-        .collect();
-    ensure!(left.is_empty(), "down --volumes left {left:?}");
-    Ok(())
+    stopped
 }
 
-struct Cluster {
-    program: PathBuf,
-    data: PathBuf,
-    /// For what commands read and write.
-    scratch: PathBuf,
-    namesrv: String,
+struct Cluster(Local);
+
+impl std::ops::Deref for Cluster {
+    type Target = Local;
+
+    fn deref(&self) -> &Local {
+        &self.0
+    }
 }
 
 impl Cluster {
-    fn up(data: PathBuf, scratch: PathBuf) -> anyhow::Result<Self> {
-        let program = our_program("rmq")?;
-        let mut cluster = Self { program, data, scratch, namesrv: String::new() };
-        cluster.rmq(&["up", "-f", MANIFEST, "-d"])?;
-        let status = cluster.status()?;
-        cluster.namesrv = text(&status, "nameServers")?;
-        Ok(cluster)
-    }
-
     fn use_it(&self) -> anyhow::Result<()> {
         let status = self.status()?;
         ensure!(status.get("running") == Some(&Value::Bool(true)), "not running: {status}");
@@ -89,8 +72,8 @@ impl Cluster {
         let status = self.status()?;
         ensure!(status.get("running") == Some(&Value::Bool(false)), "still running: {status}");
         ensure!(pids(&status).is_empty(), "processes are left: {status}");
-        self.rmq(&["up", "-f", MANIFEST, "-d"])?;
-        ensure!(text(&self.status()?, "nameServers")? == self.namesrv, "other addresses");
+        self.up_again()?;
+        ensure!(text(&self.status()?, "nameServers")? == self.name_servers(), "other addresses");
         self.expect("third-group", 200)?;
         self.expect_nothing("second-group")?;
         report::note("a stopped cluster comes back with its messages and offsets");
@@ -124,70 +107,6 @@ impl Cluster {
         ensure!(out.is_empty(), "{group} was handed again: {out}");
         Ok(())
     }
-
-    fn status(&self) -> anyhow::Result<Value> {
-        let all: Value = serde_json::from_str(&self.rmq(&["status", "-o", "json"])?)?;
-        all.get(0).cloned().context("no cluster in the status")
-    }
-
-    fn rmq(&self, args: &[&str]) -> anyhow::Result<String> {
-        self.rmq_with(args, "")
-    }
-
-    /// Runs one command to its end and answers what it printed.
-    fn rmq_with(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
-        // Files, not pipes: neither side ever waits for the other.
-        let file = |name: &str| self.scratch.join(name);
-        let (input_file, out_file) = (file("input.txt"), file("output.txt"));
-        let errors_file = file("errors.txt");
-        put(&input_file, input)?;
-        let mut child = Command::new(&self.program)
-            .args(args)
-            .env("RMQ_DATA_DIR", &self.data)
-            .env("NAMESRV_ADDR", &self.namesrv)
-            .stdin(Stdio::from(std::fs::File::open(&input_file)?))
-            .stdout(Stdio::from(std::fs::File::create(&out_file)?))
-            .stderr(Stdio::from(std::fs::File::create(&errors_file)?))
-            .spawn()
-            .context("cannot start rmq")?;
-        let Some(status) = wait::until(COMMAND, || child.try_wait().ok().flatten()) else {
-            child.kill()?;
-            child.wait()?;
-            bail!("rmq {} did not end within {COMMAND:?}", args.join(" "));
-        };
-        let (out, errors) =
-            (std::fs::read_to_string(&out_file)?, std::fs::read_to_string(&errors_file)?);
-        ensure!(status.success(), "rmq {}: {status}: {out}{errors}", args.join(" "));
-        Ok(out)
-    }
-}
-
-fn put(file: &Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    std::fs::File::create(file)?.write_all(text.as_bytes())?;
-    Ok(())
-}
-
-fn text(status: &Value, name: &str) -> anyhow::Result<String> {
-    let found = status.get(name).and_then(Value::as_str);
-    found.map(str::to_owned).with_context(|| format!("no {name} in {status}"))
-}
-
-fn pods(status: &Value) -> impl Iterator<Item = &Value> {
-    status.get("pods").and_then(Value::as_array).into_iter().flatten()
-}
-
-fn pids(status: &Value) -> Vec<u64> {
-    pods(status).filter_map(|pod| pod.get("pid")?.as_u64()).collect()
-}
-
-fn of_pod<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
-    pods(status).find(|pod| pod.get("name").and_then(Value::as_str) == Some(name))
-}
-
-fn pid(status: &Value, name: &str) -> anyhow::Result<u64> {
-    let pod = of_pod(status, name).with_context(|| format!("no pod {name}"))?;
-    pod.get("pid").and_then(Value::as_u64).with_context(|| format!("{name} has no process"))
 }
 
 fn first_broker(status: &Value) -> anyhow::Result<String> {

@@ -138,6 +138,13 @@ pub(crate) const STEPS: &[Step] = &[
         work: || scenario(&["mixed"]),
     },
     Step {
+        name: "replicas",
+        shows: "logs and queues of masters and replicas, ours and Java's, are equal byte by byte",
+        needs: &["release", "java"],
+        tools: &["java"],
+        work: || scenario(&["replicas", "--messages", "20000"]),
+    },
+    Step {
         name: "oracle",
         shows: "Java 5.3 and 4.9, mqadmin and C++-like frames meet no unexplained difference",
         needs: &["release", "java"],
