@@ -72,13 +72,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [secrets]
   # By name only: nothing else in the namespace is read.
-  verbs: [get, create, patch]
+  verbs: [get, create]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, patch, delete]
+  # Never delete: that is left to people, and to the StatefulSets of clusters that ask for it.
+  verbs: [get, list, watch, patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
