@@ -3,6 +3,7 @@
 use crate::mounted::Mounts;
 use crate::routes::Rules;
 use rmq_host::grpc::ControlConfig;
+use rmq_host::telemetry::TelemetryConfig;
 use rmq_host::{SettingError, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -37,6 +38,8 @@ pub struct Config {
     pub switches: Switches,
     /// What is not as it may have been meant.
     pub warnings: Vec<String>,
+    /// What is logged; can be changed while running.
+    pub log_filter: String,
     /// Every known key with the value in use.
     pub in_use: BTreeMap<String, String>,
     /// What it was made of; changes over the network go on from here.
@@ -126,6 +129,7 @@ impl Config {
             mounts: None,
             switches: Switches::from_settings(settings)?,
             warnings,
+            log_filter: TelemetryConfig::from_settings(settings)?.filter,
             in_use: BTreeMap::new(),
             settings: Settings::new(),
         };
@@ -175,8 +179,8 @@ impl Switches {
     }
 }
 
-/// Settings whose change reaches a running name server: those of [`Switches`].
-pub const HOT: [&str; 10] = [
+/// Settings whose change reaches a running name server: those of [`Switches`], and what is logged.
+pub const HOT: [&str; 11] = [
     "supportActingMaster",
     "notifyMinBrokerIdChanged",
     "deleteTopicWithBrokerRegistration",
@@ -187,6 +191,7 @@ pub const HOT: [&str; 10] = [
     "needWaitForService",
     "waitSecondsForService",
     "scanNotActiveBrokerInterval",
+    "logLevel",
 ];
 
 /// Whether a change of this setting reaches a running name server.
@@ -312,6 +317,7 @@ mod tests {
         let config = config(&[
             ("bindAddress", "127.0.0.9"),
             ("listenPort", "1234"),
+            ("logLevel", "debug"),
             ("metricsPromExporterPort", "5557"),
             ("serverChannelMaxIdleTimeSeconds", "7"),
             ("connectionsMax", "3"),
@@ -350,6 +356,7 @@ mod tests {
             scan_interval: Duration::from_millis(100),
         };
         assert_eq!(config.switches, switches);
+        assert_eq!(config.log_filter, "debug");
     }
 
     #[test]
@@ -363,6 +370,7 @@ mod tests {
             ("scanNotActiveBrokerInterval", "0"),
             ("waitSecondsForService", "-5"),
             ("enableControllerInNamesrv", "true"),
+            ("logLevel", "rmq_net=loud"),
         ] {
             let error = config(&[(key, value)]).expect_err(key);
             assert_eq!((error.key.as_str(), error.value.as_str()), (key, value));

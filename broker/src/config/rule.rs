@@ -31,6 +31,8 @@ pub enum Rule {
     Labels,
     /// IP addresses and networks separated by `,`, or nothing.
     Peers,
+    /// What is logged: a level, or levels by target.
+    LogFilter,
 }
 
 impl Rule {
@@ -50,6 +52,7 @@ impl Rule {
             Self::NameServers => "`host:port`, several separated by `;`".into(),
             Self::Peers => "IP addresses or networks, several separated by `,`".into(),
             Self::Labels => "`key:value`, several separated by `,`".into(),
+            Self::LogFilter => rmq_host::telemetry::FILTER_RULE.into(),
         }
     }
 
@@ -70,6 +73,7 @@ impl Rule {
             Self::NameServers => name_servers(text).is_some(),
             Self::Labels => labels(text).is_some(),
             Self::Peers => Allowed::parse(text).is_some(),
+            Self::LogFilter => rmq_host::telemetry::is_filter(text),
         }
     }
 }

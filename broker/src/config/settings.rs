@@ -340,7 +340,7 @@ settings! {
     }
     "Log lines" {
         /// A level, or levels by target: `info,rmq_net=debug`.
-        log_level: Arc<str>, "logLevel", "info", Rule::Text, Restart;
+        log_level: Arc<str>, "logLevel", "info", Rule::LogFilter, Live;
         /// Form of the lines.
         log_format: Arc<str>, "logFormat", "text", Rule::OneOf(&["text", "json"]), Restart;
         /// Where they go.

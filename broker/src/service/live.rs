@@ -113,6 +113,11 @@ impl Broker {
             let mut version = self.settings_version.lock();
             *version = version.next(0, now);
         }
+        if settings.log_level != before.log_level
+            && let Err(error) = rmq_host::telemetry::set_filter(&settings.log_level)
+        {
+            tracing::warn!(%error, "what is logged stays as it was");
+        }
         let rules = retention(&settings);
         if rules != retention(&before) {
             self.store.set_retention(rules);

@@ -3,10 +3,16 @@
 use crate::{SettingError, Settings};
 use std::io::IsTerminal as _;
 use std::str::FromStr as _;
+use std::sync::OnceLock;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// What is logged by this process, to change it.
+static FILTER: OnceLock<Handle<Targets, Registry>> = OnceLock::new();
 
 /// Form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +58,7 @@ impl TelemetryConfig {
     /// # Errors
     /// When a value breaks its rule.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let rule = || "must be a level or a list like info,rmq_net=debug".to_owned();
+        let rule = || format!("must be {FILTER_RULE}");
         Ok(Self {
             format: settings.choice(
                 "logFormat",
@@ -65,9 +71,29 @@ impl TelemetryConfig {
                 &[("stdout", Stream::Stdout), ("stderr", Stream::Stderr)],
             )?,
             filter: settings.parsed("logLevel", "info".to_owned(), rule, |text| {
-                Targets::from_str(text).is_ok().then(|| text.to_owned())
+                is_filter(text).then(|| text.to_owned())
             })?,
         })
+    }
+}
+
+/// What [`is_filter`] asks for, in words.
+pub const FILTER_RULE: &str = "a level or a list like info,rmq_net=debug";
+
+/// Whether `text` says what is logged: a level, or levels by target.
+pub fn is_filter(text: &str) -> bool {
+    Targets::from_str(text).is_ok()
+}
+
+/// Changes what is logged, for the whole process; nothing in one that does not log.
+///
+/// # Errors
+/// When the filter is malformed.
+pub fn set_filter(text: &str) -> anyhow::Result<()> {
+    let filter = Targets::from_str(text)?;
+    match FILTER.get() {
+        Some(handle) => Ok(handle.reload(filter)?),
+        None => Ok(()),
     }
 }
 
@@ -76,7 +102,7 @@ impl TelemetryConfig {
 /// # Errors
 /// When the filter is malformed, or the process logs already.
 pub fn init(config: &TelemetryConfig) -> anyhow::Result<()> {
-    let filter = Targets::from_str(&config.filter)?;
+    let (filter, handle) = reload::Layer::new(Targets::from_str(&config.filter)?);
     let (writer, terminal) = match config.stream {
         Stream::Stdout => (BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal()),
         Stream::Stderr => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
@@ -88,6 +114,8 @@ pub fn init(config: &TelemetryConfig) -> anyhow::Result<()> {
         Format::Text => registry.with(lines.with_ansi(terminal)).try_init()?,
         Format::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
     }
+    // Whoever logs first stays: nobody else comes this far.
+    FILTER.set(handle).ok();
     Ok(())
 }
 
@@ -105,5 +133,21 @@ mod tests {
         assert_eq!((config.format, config.stream), (Format::Json, Stream::Stdout));
         settings.set("logLevel", "rmq_net=loud", Origin::Admin);
         assert!(TelemetryConfig::from_settings(&settings).is_err());
+    }
+
+    /// The only test that logs: a process does so once.
+    #[test]
+    fn what_is_logged_can_be_changed() {
+        set_filter("debug").expect("nothing is logged yet");
+        init(&TelemetryConfig { filter: "warn".to_owned(), ..TelemetryConfig::default() })
+            .expect("nobody else logs");
+        let is_logged = || tracing::enabled!(target: "telemetry::tests", tracing::Level::DEBUG);
+        assert!(!is_logged());
+        set_filter("warn,telemetry::tests=debug").expect("well-formed");
+        assert!(is_logged());
+        assert!(set_filter("loud=loud").is_err());
+        assert!(is_logged(), "a filter that is refused changes nothing");
+        set_filter("warn").expect("well-formed");
+        assert!(!is_logged());
     }
 }

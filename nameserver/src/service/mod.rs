@@ -280,6 +280,9 @@ impl NameServer {
             self.in_use.store(Arc::new(config.in_use.clone()));
             out.all_routes = true;
         });
+        if let Err(error) = rmq_host::telemetry::set_filter(&config.log_filter) {
+            warn!(%error, "what is logged stays as it was");
+        }
     }
 
     /// Routes are still refused: how long it goes on.

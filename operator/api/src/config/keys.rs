@@ -116,7 +116,7 @@ pub const KEYS: &[ConfigKey] = &[
     broker("haMaxTimeSlaveNotCatchup", Class::Restart, Kind::Whole(100, HUGE)),
     broker("enableSlaveActingMaster", Class::Restart, Kind::Flag),
     broker("offsetCheckInSlave", Class::Hot, Kind::Flag),
-    broker("logLevel", Class::Restart, Kind::Text),
+    broker("logLevel", Class::Hot, Kind::Text),
     broker("logFormat", Class::Restart, Kind::OneOf(&["text", "json"])),
     broker("logStream", Class::Restart, Kind::OneOf(&["stdout", "stderr"])),
     broker(
@@ -159,7 +159,7 @@ pub const KEYS: &[ConfigKey] = &[
     name_server("waitSecondsForService", Class::Hot, Kind::Whole(0, 86_400)),
     name_server("scanNotActiveBrokerInterval", Class::Hot, Kind::Whole(10, 3_600_000)),
     name_server("enableControllerInNamesrv", Class::Restart, Kind::OneOf(&["false"])),
-    name_server("logLevel", Class::Restart, Kind::Text),
+    name_server("logLevel", Class::Hot, Kind::Text),
     name_server("logFormat", Class::Restart, Kind::OneOf(&["text", "json"])),
     name_server("logStream", Class::Restart, Kind::OneOf(&["stdout", "stderr"])),
 ];
