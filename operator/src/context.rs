@@ -11,6 +11,7 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use parking_lot::Mutex;
 use rmq_model::Clock;
+use rmq_operator_plan::Expansion;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::sync::Semaphore;
 pub(crate) const RECONCILES_MAX: usize = 16;
 
 /// Whether volumes of a class can grow, by name, and when that was asked.
-type Classes = Mutex<HashMap<String, (Duration, Option<bool>)>>;
+type Classes = Mutex<HashMap<String, (Duration, Expansion)>>;
 
 /// What all reconciles of the process share.
 pub(crate) struct Context {

@@ -20,7 +20,7 @@ use rmq_operator_plan::build::TOKEN_KEY;
 use rmq_operator_plan::claims::ClaimView;
 use rmq_operator_plan::control::Unreachable;
 use rmq_operator_plan::pods::PodView;
-use rmq_operator_plan::{Kind, Names, Observed};
+use rmq_operator_plan::{Expansion, Kind, Names, Observed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -30,6 +30,8 @@ use tracing::debug;
 const CALLS_MAX: usize = 32;
 /// What is known of a storage class is asked again after this long.
 const CLASS_AGE_MAX: Duration = Duration::from_mins(10);
+/// The same when it could not be read.
+const UNKNOWN_CLASS_AGE_MAX: Duration = Duration::from_mins(1);
 /// Name of the control port in pods.
 const CONTROL_PORT: &str = "control";
 
@@ -291,33 +293,41 @@ async fn drains(
 }
 
 /// Whether the volumes of the claims' classes can grow. Classes are the whole Kubernetes
-/// cluster's: a role for single namespaces may not read them, and then nothing is known.
+/// cluster's: a role for single namespaces may not read them, and then that is what is known.
 async fn classes(context: &Context, observed: &mut Observed) {
     let names: BTreeSet<String> =
         observed.claims.values().filter_map(|claim| claim.class.clone()).collect();
     let now = context.clock.monotonic();
     for name in names {
-        let known = context.classes.lock().get(&name).copied();
-        let grows = match known {
-            Some((read, grows)) if now.saturating_sub(read) < CLASS_AGE_MAX => grows,
-            _stale => {
-                let api: Api<StorageClass> = Api::all(context.client.clone());
-                let class = found(bounded("read a StorageClass", api.get(&name)).await);
-                let grows = match class {
-                    Ok(class) => {
-                        Some(class.and_then(|class| class.allow_volume_expansion).unwrap_or(false))
-                    }
-                    Err(error) => {
-                        debug!(class = name, %error, "cannot tell whether volumes can grow");
-                        None
-                    }
-                };
-                context.classes.lock().insert(name.clone(), (now, grows));
-                grows
+        let known = context.classes.lock().get(&name).cloned();
+        let kept = known.filter(|(read, expansion)| {
+            let most = match expansion {
+                Expansion::Unknown(_) => UNKNOWN_CLASS_AGE_MAX,
+                Expansion::Allowed | Expansion::NotAllowed | Expansion::NoClass => CLASS_AGE_MAX,
+            };
+            now.saturating_sub(*read) < most
+        });
+        let expansion = match kept {
+            Some((_, expansion)) => expansion,
+            None => {
+                let read = expansion(context, &name).await;
+                context.classes.lock().insert(name.clone(), (now, read.clone()));
+                read
             }
         };
-        if let Some(grows) = grows {
-            observed.storage_classes.insert(name, grows);
+        observed.storage_classes.insert(name, expansion);
+    }
+}
+
+async fn expansion(context: &Context, class: &str) -> Expansion {
+    let api: Api<StorageClass> = Api::all(context.client.clone());
+    match found(bounded(format!("read StorageClass {class}"), api.get(class)).await) {
+        Ok(Some(found)) if found.allow_volume_expansion == Some(true) => Expansion::Allowed,
+        Ok(Some(_)) => Expansion::NotAllowed,
+        Ok(None) => Expansion::NoClass,
+        Err(error) => {
+            debug!(class, %error, "cannot tell whether volumes can grow");
+            Expansion::Unknown(error.to_string())
         }
     }
 }

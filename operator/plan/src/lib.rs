@@ -38,7 +38,7 @@ pub use group::group_name;
 pub use intent::Intent;
 pub use names::Names;
 pub use object::{Kind, Object};
-pub use observed::{Live, Observed};
+pub use observed::{Expansion, Live, Observed};
 pub use plan::{
     BrokerIdentity, Component, Dirs, Endpoint, Paths, Plan, PodId, Ports, Process, Role, StorePaths,
 };

@@ -16,6 +16,19 @@ use crate::control::{BrokerView, DrainView, NameServerView, Unreachable};
 use crate::object::{APPLIED_HASH, Kind};
 use crate::pods::PodView;
 
+/// Whether the volumes of a storage class can grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expansion {
+    /// They can.
+    Allowed,
+    /// The class does not allow it.
+    NotAllowed,
+    /// There is no such class.
+    NoClass,
+    /// Why the class could not be read, for people.
+    Unknown(String),
+}
+
 /// One look at a cluster.
 ///
 /// Maps are by name. What could not be asked is missing or an error; that is data too. Only objects
@@ -36,7 +49,7 @@ pub struct Observed {
     /// PodDisruptionBudgets; each is in `objects` too.
     pub budgets: BTreeMap<String, BudgetView>,
     /// Whether volumes of a storage class can grow, for the classes of `claims`.
-    pub storage_classes: BTreeMap<String, bool>,
+    pub storage_classes: BTreeMap<String, Expansion>,
     /// Answers of brokers by pod, for pods that have an address.
     pub brokers: BTreeMap<String, Result<BrokerView, Unreachable>>,
     /// Answers of name servers by pod, for pods that have an address.

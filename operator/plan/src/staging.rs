@@ -133,10 +133,13 @@ fn restart(intent: &Intent<'_>, set: Option<&SetView>) -> Option<String> {
 }
 
 /// Whether there is another group that clients use: then a new one has to learn its topics first.
+/// One whose StatefulSet was not made yet is as new: somebody was interrupted on the way to it.
 fn others_work(intent: &Intent<'_>, observed: &Observed, name: &str) -> bool {
     intent.groups.iter().filter(|other| *other != name).any(|other| {
-        let key = (Kind::ConfigMap, intent.names.group(other));
-        observed.objects.get(&key).is_some_and(|map| map.annotation(JOINING).is_none())
+        let set = intent.names.group(other);
+        let key = (Kind::ConfigMap, set.clone());
+        let told = observed.objects.get(&key).is_some_and(|map| map.annotation(JOINING).is_none());
+        told && observed.sets.contains_key(&set)
     })
 }
 

@@ -10,7 +10,7 @@ use crate::staging;
 
 /// Bytes a slave may lag behind and still count as having everything before another pod goes.
 pub(crate) const LAG_BYTES_MAX: u64 = 1 << 20;
-/// A pod counts as settled once it has been ready for this long.
+/// A pod has to be ready for this long before another one goes for it.
 pub(crate) const SETTLED_AFTER_MS: u64 = 10_000;
 /// A name server has heard from every broker once it has run for this long: brokers register at
 /// least this often.
@@ -69,15 +69,24 @@ impl<'a> World<'a> {
         pods.iter().filter(|(_, _, pod)| pod.is_some_and(PodView::is_ready)).count()
     }
 
+    /// Why the name servers do not all serve yet, for people; `None` if they do.
+    pub(crate) fn name_servers_starting(&self) -> Option<String> {
+        self.name_servers_ready_for(0, None)
+    }
+
     /// Why the name servers are not settled, for people; `None` if they are. `except` is not
     /// looked at.
     pub(crate) fn name_servers_unsettled(&self, except: Option<&str>) -> Option<String> {
+        self.name_servers_ready_for(SETTLED_AFTER_MS, except)
+    }
+
+    fn name_servers_ready_for(&self, ready_ms: u64, except: Option<&str>) -> Option<String> {
         let pods = self.name_server_pods();
         let known = |name: &str| self.observed.name_server(name).map(|view| view.brokers.len());
         let most = pods.iter().filter_map(|(_, name, _)| known(name)).max().unwrap_or(0);
         pods.iter().filter(|(_, name, _)| Some(name.as_str()) != except).find_map(
             |(_, name, pod)| {
-                if let Some(why) = pod_unsettled(name, *pod) {
+                if let Some(why) = pod_not_ready_for(ready_ms, name, *pod) {
                     return Some(why);
                 }
                 match self.observed.name_server(name) {
@@ -100,8 +109,8 @@ impl<'a> World<'a> {
     }
 }
 
-/// Why a pod is not settled, for people.
-fn pod_unsettled(name: &str, pod: Option<&PodView>) -> Option<String> {
+/// Why a pod has not been ready for this long, for people.
+fn pod_not_ready_for(ready_ms: u64, name: &str, pod: Option<&PodView>) -> Option<String> {
     let Some(pod) = pod else { return Some(format!("{name} is not there")) };
     if pod.deleting_for_ms.is_some() {
         return Some(format!("{name} is stopping"));
@@ -111,7 +120,7 @@ fn pod_unsettled(name: &str, pod: Option<&PodView>) -> Option<String> {
             Some(trouble) => format!("{name} cannot start: {}", trouble.reason),
             None => format!("{name} is not ready"),
         }),
-        Some(ms) if ms < SETTLED_AFTER_MS => Some(format!("{name} has just become ready")),
+        Some(ms) if ms < ready_ms => Some(format!("{name} has just become ready")),
         Some(_) => None,
     }
 }
@@ -161,11 +170,20 @@ impl<'w> Group<'w> {
         self.world.observed.pods.keys().any(|pod| names::ordinal(&set, pod).is_some())
     }
 
+    /// Why it does not serve with all its pods yet, for people; `None` if it does.
+    pub(crate) fn starting(&self) -> Option<String> {
+        self.ready_for(0, None)
+    }
+
     /// Why it is not settled, for people; `None` if it is. The pod `except` is not looked at.
     pub(crate) fn unsettled(&self, except: Option<u32>) -> Option<String> {
+        self.ready_for(SETTLED_AFTER_MS, except)
+    }
+
+    fn ready_for(&self, ready_ms: u64, except: Option<u32>) -> Option<String> {
         let ordinals = self.ordinals().filter(|ordinal| Some(*ordinal) != except);
         for ordinal in ordinals {
-            if let Some(why) = self.pod_unsettled(ordinal) {
+            if let Some(why) = self.pod_not_serving_for(ready_ms, ordinal) {
                 return Some(why);
             }
         }
@@ -177,9 +195,9 @@ impl<'w> Group<'w> {
         beyond.map(|pod| format!("{pod} is stopping"))
     }
 
-    fn pod_unsettled(&self, ordinal: u32) -> Option<String> {
+    fn pod_not_serving_for(&self, ready_ms: u64, ordinal: u32) -> Option<String> {
         let name = self.pod_name(ordinal);
-        if let Some(why) = pod_unsettled(&name, self.pod(ordinal)) {
+        if let Some(why) = pod_not_ready_for(ready_ms, &name, self.pod(ordinal)) {
             return Some(why);
         }
         let Some(broker) = self.broker(ordinal) else {

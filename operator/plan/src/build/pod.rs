@@ -134,7 +134,8 @@ fn container(intent: &Intent<'_>, one: &Template<'_>, image: &Image) -> Containe
         ),
         resources: Some(one.resources.clone()),
         security_context: Some(security.unwrap_or_else(container_security)),
-        startup_probe: probe("/startupz", one.probes.startup.as_ref(), 5, 720),
+        // Often, as the pod is not Ready before one succeeds; for an hour, as recovery may take long.
+        startup_probe: probe("/startupz", one.probes.startup.as_ref(), 1, 3_600),
         liveness_probe: probe("/livez", one.probes.liveness.as_ref(), 10, 3),
         readiness_probe: probe("/readyz", one.probes.readiness.as_ref(), 5, 3),
         volume_mounts: Some(mounts(one)),

@@ -15,7 +15,7 @@ pub(super) fn join(world: &World<'_>, draft: &mut Draft) {
         if world.intent.cluster.spec.hibernated {
             continue;
         }
-        if let Some(why) = group.unsettled(None) {
+        if let Some(why) = group.starting() {
             draft.busy();
             draft.scale_out.push(format!("{name} is added: {why}"));
             continue;

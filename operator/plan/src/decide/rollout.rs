@@ -5,7 +5,7 @@
 
 use rmq_operator_api::{Advertise, Replication, UpdateStrategy, meta};
 
-use super::gates::{budget_allows, unsettled};
+use super::gates::budget_allows;
 use super::stuck::overdue;
 use super::{Draft, Progress};
 use crate::control::{BrokerView, Phase};
@@ -38,7 +38,11 @@ pub(super) fn rollout(world: &World<'_>, draft: &mut Draft) {
     let mut fenced = Vec::new();
     match servers {
         Verdict::Act(step) => act(draft, step),
-        Verdict::Wait(why, _) => draft.going(why),
+        // Name servers wait for brokers, so that one that cannot start must not wait for them.
+        Verdict::Wait(why, _) => match hopeless_broker(world, draft) {
+            Some(step) => act(draft, step),
+            None => draft.going(why),
+        },
         Verdict::Settled => fenced = groups(world, draft),
     }
     unfence(world, &fenced, draft);
@@ -49,11 +53,17 @@ pub(super) fn rollout(world: &World<'_>, draft: &mut Draft) {
         draft.waiting();
     } else if settled
         && !scaling
-        && let Some(why) = unsettled(world, None)
+        && let Some(why) = starting(world)
     {
         draft.busy();
         draft.rollout = Progress::Recovering(why);
     }
+}
+
+/// Why some pod of the cluster does not serve yet, for people. Nobody waits for it to have done so
+/// for a while: only what would be taken away next does.
+fn starting(world: &World<'_>) -> Option<String> {
+    world.name_servers_starting().or_else(|| world.active().find_map(|group| group.starting()))
 }
 
 fn act(draft: &mut Draft, step: Step) {
@@ -226,20 +236,35 @@ fn groups(world: &World<'_>, draft: &mut Draft) -> Vec<String> {
     stay
 }
 
-fn of_group(world: &World<'_>, group: &Group<'_>, room: bool, draft: &mut Draft) -> Verdict {
-    // A master that is kept from taking messages must not be the last one that would.
-    let keep = world.another_is_writable(&group.stage.name);
+/// A broker that cannot start as it is and may be made anew.
+fn hopeless_broker(world: &World<'_>, draft: &mut Draft) -> Option<Step> {
+    world.active().find_map(|group| hopeless(&outdated_of(world, &group, draft)?))
+}
+
+/// The pods of a group that the operator should make anew; `None` as for [`outdated`].
+fn outdated_of<'w>(
+    world: &'w World<'_>,
+    group: &Group<'w>,
+    draft: &mut Draft,
+) -> Option<Vec<(u32, &'w PodView, Why)>> {
     let strategy = world.intent.cluster.spec.brokers.update.strategy;
     let staying = 0..group.stage.replicas.min(group.stage.shape.replicas_per_group);
     let pods = staying.map(|one| (one, group.pod(one), group.broker(one)));
-    let Some(mut found) = outdated(world, draft, &group.set_name(), pods) else {
-        return Verdict::Wait(format!("waiting for the controller of {}", group.set_name()), keep);
-    };
+    let mut found = outdated(world, draft, &group.set_name(), pods)?;
     found.retain(|(ordinal, _, why)| match strategy {
         UpdateStrategy::Automatic => true,
         UpdateStrategy::SlavesOnly => 0 < *ordinal || *why == Why::RestartRequested,
         UpdateStrategy::OnDelete => *why == Why::RestartRequested,
     });
+    Some(found)
+}
+
+fn of_group(world: &World<'_>, group: &Group<'_>, room: bool, draft: &mut Draft) -> Verdict {
+    // A master that is kept from taking messages must not be the last one that would.
+    let keep = world.another_is_writable(&group.stage.name);
+    let Some(found) = outdated_of(world, group, draft) else {
+        return Verdict::Wait(format!("waiting for the controller of {}", group.set_name()), keep);
+    };
     if let Some(step) = hopeless(&found) {
         return Verdict::Act(step);
     }

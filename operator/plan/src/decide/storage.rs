@@ -9,6 +9,7 @@ use crate::build::build;
 use crate::claims::ClaimView;
 use crate::names;
 use crate::object::Kind;
+use crate::observed::Expansion;
 use crate::stage::Stage;
 use crate::steps::Step;
 use crate::world::World;
@@ -100,9 +101,15 @@ impl Volumes<'_> {
             return Err("its volume has no storage class".to_owned());
         };
         match self.world.observed.storage_classes.get(class) {
-            Some(true) => Ok(()),
-            Some(false) => Err(format!("storage class {class} does not allow expansion")),
-            None => Err(format!("storage class {class} is not there")),
+            Some(Expansion::Allowed) => Ok(()),
+            Some(Expansion::NotAllowed) => {
+                Err(format!("storage class {class} does not allow expansion"))
+            }
+            Some(Expansion::NoClass) => Err(format!("storage class {class} is not there")),
+            Some(Expansion::Unknown(why)) => {
+                Err(format!("storage class {class} cannot be read: {why}"))
+            }
+            None => Err(format!("storage class {class} has not been read yet")),
         }
     }
 

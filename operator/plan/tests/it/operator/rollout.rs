@@ -102,6 +102,34 @@ fn a_bad_image_stops_at_the_first_pod_and_a_good_one_goes_on_by_itself() {
 }
 
 #[test]
+fn a_broker_that_cannot_start_does_not_wait_for_name_servers_that_wait_for_it() {
+    let mut sim = Sim::settled(MASTERS);
+    sim.edit(|cluster| cluster.spec.brokers.image.tag = Some("bad".to_owned()));
+    sim.until("it is stuck", |decision| reason(decision, "Progressing") == "RolloutStuck");
+    let from = sim.log.len();
+    // The correction changes name servers, too.
+    sim.edit(|cluster| {
+        cluster.spec.brokers.image.tag = None;
+        cluster.spec.image.tag = Some("2".to_owned());
+    });
+    sim.settle();
+    assert_eq!(
+        deleted(&sim, from),
+        ["demo-broker-a-0", "demo-namesrv-1", "demo-namesrv-0", "demo-broker-b-0"]
+    );
+}
+
+#[test]
+fn a_new_cluster_is_ready_as_soon_as_it_serves() {
+    let mut sim = Sim::new(MASTERS);
+    sim.until("it is ready", |decision| {
+        let ready = decision.status.condition("Ready").expect("there");
+        assert!(!ready.message.contains("just become"), "{}", ready.message);
+        ready.status == "True"
+    });
+}
+
+#[test]
 fn taking_a_change_back_gives_writes_back() {
     let mut sim = Sim::settled(MASTERS);
     let first = "demo-broker-a-0";

@@ -42,6 +42,23 @@ fn a_new_cluster_copies_nothing() {
 }
 
 #[test]
+fn a_new_cluster_whose_making_was_interrupted_between_two_groups_copies_nothing() {
+    let mut sim = Sim::new(MASTERS);
+    let decision = sim.decide();
+    let first = "apply ConfigMap demo-broker-a";
+    for step in &decision.steps {
+        sim.act(step);
+        if step.to_string() == first {
+            break;
+        }
+    }
+    assert!(sim.log.last().is_some_and(|line| line.ends_with(first)), "{:?}", sim.log.last());
+    sim.settle();
+    assert_eq!(sim.copies, []);
+    assert!(sim.log.iter().all(|line| !line.contains("permission")), "{:?}", sim.log);
+}
+
+#[test]
 fn a_group_leaves_once_it_is_empty_and_its_volumes_stay() {
     let mut sim = Sim::settled(MASTERS);
     groups(&mut sim, 3);

@@ -1,5 +1,7 @@
 //! Volumes grow; nothing else about them changes.
 
+use rmq_operator_plan::Expansion;
+
 use super::MASTERS;
 use crate::sim::{Sim, holds, reason};
 
@@ -60,9 +62,28 @@ fn a_file_system_that_grows_offline_restarts_its_pod_in_turn() {
 }
 
 #[test]
+fn a_class_that_cannot_be_judged_is_named_with_the_reason() {
+    for (expansion, wanted) in [
+        (Expansion::NoClass, "storage class standard is not there"),
+        (
+            Expansion::Unknown("storageclasses is forbidden".to_owned()),
+            "storage class standard cannot be read: storageclasses is forbidden",
+        ),
+    ] {
+        let mut sim = Sim::settled(MASTERS);
+        sim.expansion = expansion;
+        grow(&mut sim);
+        let decision = sim.round();
+        assert_eq!(reason(&decision, "StorageResize"), "NotSupported");
+        let message = &decision.status.condition("StorageResize").expect("there").message;
+        assert!(message.contains(wanted), "{message}");
+    }
+}
+
+#[test]
 fn a_class_that_does_not_allow_it_is_named_and_nothing_is_touched() {
     let mut sim = Sim::settled(MASTERS);
-    sim.expandable = false;
+    sim.expansion = Expansion::NotAllowed;
     let from = sim.log.len();
     grow(&mut sim);
     let decision =

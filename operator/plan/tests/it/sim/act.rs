@@ -1,7 +1,7 @@
 //! What the API server and the processes do when a step is taken; and what must hold then.
 
 use rmq_operator_plan::steps::{PermissionReason, Why};
-use rmq_operator_plan::{Kind, Object, Step, names};
+use rmq_operator_plan::{Expansion, Kind, Object, Step, names};
 use serde_json::Value;
 
 use super::{Kept, Sim, UID};
@@ -37,7 +37,7 @@ impl Sim {
                 let now_ms = self.now_ms;
                 let claim = self.claims.get_mut(name).expect("the claim is there");
                 assert_eq!(claim.uid, *uid);
-                assert!(self.expandable, "the class does not allow it");
+                assert_eq!(self.expansion, Expansion::Allowed, "the class does not allow it");
                 let bytes = size.parse::<rmq_operator_api::Quantity>().expect("a size").units();
                 assert!(claim.request_bytes < bytes, "claims only grow");
                 claim.request_bytes = bytes;

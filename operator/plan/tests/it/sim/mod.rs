@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use rmq_operator_api::{Cluster, manifest};
 use rmq_operator_plan::decide::plan;
-use rmq_operator_plan::{Context, Decision, Kind, Step};
+use rmq_operator_plan::{Context, Decision, Expansion, Kind, Step};
 use serde_json::Value;
 
 pub(crate) use broker::Broker;
@@ -72,7 +72,7 @@ pub(crate) struct Sim {
     pub(crate) pods: BTreeMap<String, Pod>,
     pub(crate) claims: BTreeMap<String, Claim>,
     /// Whether the storage class lets volumes grow.
-    pub(crate) expandable: bool,
+    pub(crate) expansion: Expansion,
     /// Whether a volume that grows waits for its pod.
     pub(crate) grows_offline: bool,
     /// Messages that a group has when it begins to be drained, as milliseconds of consuming.
@@ -97,7 +97,7 @@ impl Sim {
             objects: BTreeMap::new(),
             pods: BTreeMap::new(),
             claims: BTreeMap::new(),
-            expandable: true,
+            expansion: Expansion::Allowed,
             grows_offline: false,
             backlog_ms: 120_000,
             log: Vec::new(),

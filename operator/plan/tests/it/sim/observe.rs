@@ -18,6 +18,9 @@ use super::act::set;
 use super::broker::{Broker, hash};
 use super::{Pod, Sim, UID};
 
+/// A new name server has heard from the brokers after this long.
+const REGISTERED_MS: u64 = 20_000;
+
 impl Sim {
     /// Everything, as it is now.
     pub(crate) fn observe(&self) -> Observed {
@@ -62,7 +65,7 @@ impl Sim {
                 },
             );
         }
-        seen.storage_classes.insert("standard".to_owned(), self.expandable);
+        seen.storage_classes.insert("standard".to_owned(), self.expansion.clone());
         for (name, pod) in &self.pods {
             seen.pods.insert(name.clone(), self.pod_view(name, pod));
             let silent = self.now_ms < pod.silent_until_ms || pod.is_broken();
@@ -155,9 +158,9 @@ impl Sim {
         in_sync.insert(ordinal);
         let known = self.pods.iter().filter(|(_, one)| one.broker.is_none() && one.ready);
         let registrations = known
-            .map(|(server, _)| Registration {
+            .map(|(server, one)| Registration {
                 address: format!("{server}:9876"),
-                ok: true,
+                ok: REGISTERED_MS <= age(self.now_ms, one.started_ms),
                 age_ms: Some(age(self.now_ms, broker.registered_ms)),
             })
             .collect();
@@ -213,7 +216,8 @@ impl Sim {
         let brokers = self.pods.iter().filter_map(|(name, one)| {
             one.broker.as_ref()?;
             let ordinal = names::ordinal(&one.set, name)?;
-            (one.ready && 20_000 <= started_ms_ago).then(|| (one.set.clone(), u64::from(ordinal)))
+            (one.ready && REGISTERED_MS <= started_ms_ago)
+                .then(|| (one.set.clone(), u64::from(ordinal)))
         });
         NameServerView {
             pod_uid: pod.uid.clone(),
