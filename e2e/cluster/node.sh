@@ -12,7 +12,8 @@ mkdir -p "$state" "$run" "$ETC/cni"
 socket=$run/containerd.sock
 
 "$HERE/pki.sh" "$number"
-ip addr show dev "$BRIDGE" | grep -q " $ip/32" || ip addr add "$ip/32" dev "$BRIDGE"
+# Not by a pipe to grep -q: it may end before ip has said everything, and then ip fails.
+[[ $(ip addr show dev "$BRIDGE") == *" $ip/32"* ]] || ip addr add "$ip/32" dev "$BRIDGE"
 sysctl -qw net.ipv4.ip_forward=1
 
 # A cgroup of its own in every hierarchy; the first node has the root.
@@ -112,8 +113,9 @@ if [ "$number" = 1 ]; then
   is_running scheduler || start scheduler "$BIN/kube-scheduler" --kubeconfig="$PKI/scheduler.kubeconfig" \
     --authentication-kubeconfig="$PKI/scheduler.kubeconfig" --authorization-kubeconfig="$PKI/scheduler.kubeconfig" \
     --bind-address=127.0.0.1 --leader-elect=false
-  # The proxy leaves connection tracking alone: it is the machine's.
-  cat >"$ETC/proxy.yaml" <<K
+  # The proxy leaves connection tracking alone: it is the machine's. It ends when its file is written
+  # anew.
+  is_running proxy || cat >"$ETC/proxy.yaml" <<K
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $PKI/proxy.kubeconfig}
