@@ -22,6 +22,7 @@ const GROUP: &str = "rocketmq.rs";
 const VERSION: &str = "v1alpha1";
 const KIND: &str = "RocketMQCluster";
 const GONE: Duration = Duration::from_secs(90);
+const REACHABLE: Duration = Duration::from_secs(30);
 const LOG_LINES: i64 = 40;
 
 /// A namespace with the strictest pod security.
@@ -173,8 +174,9 @@ impl Space {
         self.condition(name, "Ready", "True", limit).await.map(drop)
     }
 
-    /// The name servers of a cluster, one by one, as clients beside the cluster are given them:
-    /// addresses, as names of the cluster mean nothing there.
+    /// The name servers of a cluster as clients beside the cluster are given them: an address, as
+    /// names of the cluster mean nothing there. Waits until it leads somewhere: the nodes' rules
+    /// follow a moment after the pods are Ready.
     ///
     /// # Errors
     /// When there is none.
@@ -183,7 +185,15 @@ impl Space {
         let spec = service.spec.context("a service without spec")?;
         let ip = spec.cluster_ip.context("the name servers' service has no address")?;
         let port = spec.ports.unwrap_or_default().first().map(|port| port.port);
-        Ok(format!("{ip}:{}", port.context("the name servers' service has no port")?))
+        let address = format!("{ip}:{}", port.context("the name servers' service has no port")?);
+        until(REACHABLE, &format!("{address} leads to a name server"), || async {
+            let connect = tokio::net::TcpStream::connect(&address);
+            // What was sent before there was a rule stays unanswered.
+            tokio::time::timeout(Duration::from_millis(500), connect).await??;
+            Ok(Some(()))
+        })
+        .await?;
+        Ok(address)
     }
 
     /// Pods of a cluster by name; of one component (`broker`, `namesrv`) or of all.
@@ -256,6 +266,27 @@ impl Space {
             *counts.entry(event.reason.unwrap_or_default()).or_insert(0) += 1;
         }
         Ok(counts)
+    }
+
+    /// Deletes the clusters, waits until their pods have stopped, and then removes the namespace:
+    /// one with pods is looked at again only after half of the time that they may take to stop.
+    ///
+    /// # Errors
+    /// As [`Space::remove`].
+    pub async fn clean(self) -> anyhow::Result<()> {
+        for cluster in self.clusters().list(&ListParams::default()).await?.items {
+            let name = cluster.metadata.name.unwrap_or_default();
+            self.clusters().delete(&name, &DeleteParams::default()).await?;
+        }
+        until(GONE, &format!("all pods of {} have stopped", self.name), || async {
+            let pods = self.api::<Pod>().list(&ListParams::default()).await?.items.len();
+            ensure!(pods == 0, "there are {pods}");
+            Ok(Some(()))
+        })
+        .await
+        // Those that nobody stops go with the namespace.
+        .ok();
+        self.remove().await
     }
 
     /// Deletes the namespace and waits until it is gone.

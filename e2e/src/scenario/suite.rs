@@ -52,32 +52,63 @@ pub struct Scenario {
     pub shows: &'static str,
     /// Whether others may run at the same time: they wait more than they work.
     pub beside_others: bool,
-    /// Whether it has been seen to pass. One that has not is only run by its name.
-    pub proven: bool,
+    /// Why it is left to `--all` and to those who say its name; `None` for one that always runs.
+    pub on_request: Option<&'static str>,
     /// Runs it.
     pub work: fn(Stage) -> Work,
 }
 
 /// Scenarios that run at the same time.
-const BESIDE: usize = 3;
+const BESIDE: usize = 4;
 
-/// Runs the chosen ones (all that are proven, if `names` is empty): some at a time where they allow
-/// it, then the others. One that fails does not keep the others from being run.
+/// Which of the scenarios to run.
+#[derive(Clone, Copy, Debug)]
+pub enum Choice<'a> {
+    /// Those that always run.
+    Default,
+    /// All of them.
+    All,
+    /// Those whose names begin so.
+    Named(&'a [String]),
+}
+
+impl<'a> Choice<'a> {
+    /// The named ones, if there is a name.
+    pub fn of(names: &'a [String], all: bool) -> Self {
+        match names {
+            [] if all => Self::All,
+            [] => Self::Default,
+            names => Self::Named(names),
+        }
+    }
+
+    fn has(self, scenario: &Scenario) -> bool {
+        match self {
+            Self::Default => scenario.on_request.is_none(),
+            Self::All => true,
+            Self::Named(names) => names.iter().any(|name| scenario.name.starts_with(name.as_str())),
+        }
+    }
+}
+
+/// Runs the chosen ones: some at a time where they allow it, then the others. One that fails does
+/// not keep the others from being run.
 ///
 /// # Errors
 /// When one fails, or a name is none.
-pub async fn run(all: &[Scenario], names: &[String], stage: &Stage) -> anyhow::Result<()> {
-    for name in names {
-        ensure!(all.iter().any(|s| s.name.starts_with(name.as_str())), "no scenario {name}");
+pub async fn run(all: &[Scenario], choice: Choice<'_>, stage: &Stage) -> anyhow::Result<()> {
+    if let Choice::Named(names) = choice {
+        for name in names {
+            ensure!(all.iter().any(|s| s.name.starts_with(name.as_str())), "no scenario {name}");
+        }
     }
-    let is_chosen = |scenario: &&Scenario| {
-        let is_named = names.iter().any(|name| scenario.name.starts_with(name.as_str()));
-        is_named || (names.is_empty() && scenario.proven)
-    };
-    for scenario in all.iter().filter(|scenario| names.is_empty() && !scenario.proven) {
-        report::note(&format!("skipped {}: not seen to pass yet, say its name", scenario.name));
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        all.iter().copied().partition(|scenario| choice.has(scenario));
+    for scenario in others {
+        if let (Choice::Default, Some(why)) = (choice, scenario.on_request) {
+            report::note(&format!("skipped {}: {why}; --all, or its name, runs it", scenario.name));
+        }
     }
-    let chosen: Vec<Scenario> = all.iter().filter(is_chosen).copied().collect();
     let (beside, alone): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|s| s.beside_others);
     let mut failed: Vec<&str> = Vec::new();
     for (group, width) in [(beside, BESIDE), (alone, 1)] {
@@ -126,7 +157,7 @@ async fn spaces(stage: &Stage) -> anyhow::Result<Vec<Space>> {
 /// Removes what the scenario, or an earlier run of it, left.
 async fn clear(stage: &Stage) -> anyhow::Result<()> {
     for space in spaces(stage).await? {
-        space.remove().await?;
+        space.clean().await?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use kube::api::{Patch, PatchParams};
 use crate::kube::site::Site;
 use crate::kube::until;
 use crate::peers::Peers;
-use crate::scenario::suite::{self, Scenario, Stage};
+use crate::scenario::suite::{self, Choice, Scenario, Stage};
 
 const DEFINITIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds");
 
@@ -26,35 +26,35 @@ const SCENARIOS: &[Scenario] = &[
         name: "rules",
         shows: "every rule of the definition refuses what it is for, and nothing else",
         beside_others: false,
-        proven: true,
+        on_request: None,
         work: |stage| Box::pin(rules::run(stage)),
     },
     Scenario {
         name: "resource",
         shows: "defaults, pruning, subresources and columns of the resource",
         beside_others: true,
-        proven: true,
+        on_request: None,
         work: |stage| Box::pin(resource::run(stage)),
     },
     Scenario {
         name: "again",
         shows: "a second look changes no object, with the chart's role and nothing refused",
         beside_others: true,
-        proven: true,
+        on_request: None,
         work: |stage| Box::pin(operator::again(stage)),
     },
     Scenario {
         name: "killed",
         shows: "an operator that is killed after each of its changes ends where one that lives does",
         beside_others: true,
-        proven: true,
+        on_request: None,
         work: |stage| Box::pin(faults::killed(stage)),
     },
     Scenario {
         name: "faults",
         shows: "refusals, lost answers and cut connections of the API server change nothing in the end",
         beside_others: true,
-        proven: true,
+        on_request: None,
         work: |stage| Box::pin(faults::refused(stage)),
     },
 ];
@@ -77,7 +77,7 @@ pub async fn run(
         name: "api",
     };
     let outcome = match define(&site).await {
-        Ok(()) => suite::run(SCENARIOS, names, &stage).await,
+        Ok(()) => suite::run(SCENARIOS, Choice::of(names, false), &stage).await,
         Err(error) => Err(error),
     };
     if !stay {
@@ -100,7 +100,7 @@ fn definitions() -> anyhow::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// When the API server refuses one.
-pub(super) async fn define(site: &Site) -> anyhow::Result<()> {
+pub async fn define(site: &Site) -> anyhow::Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(site.client().clone());
     for file in definitions()? {
         let text = std::fs::read_to_string(&file)?;

@@ -47,6 +47,7 @@ pub(super) async fn again(stage: Stage) -> anyhow::Result<()> {
     pods_are_made(&space).await?;
     outside.rests(STILL, LIMIT).await?;
     let before = versions(&space).await?;
+    let cluster = space.clusters().get("demo").await?;
     ensure!(first.stop(Duration::from_secs(20))?, "the operator did not stop when asked to");
 
     outside.proxy.plan(Vec::new(), None);
@@ -56,6 +57,13 @@ pub(super) async fn again(stage: Stage) -> anyhow::Result<()> {
     let changed: Vec<_> = before.iter().filter(|(name, v)| after.get(*name) != Some(v)).collect();
     ensure!(changed.is_empty(), "written again: {changed:?}");
     ensure!(after.len() == before.len(), "more objects than before: {after:?}");
+    let now = space.clusters().get("demo").await?;
+    ensure!(
+        now.metadata.resource_version == cluster.metadata.resource_version,
+        "the resource was written again: {} after {}",
+        now.data,
+        cluster.data
+    );
     drop(second);
 
     let refused: Vec<_> = outside

@@ -40,7 +40,7 @@ pub(super) async fn run(stage: Stage) -> anyhow::Result<()> {
         // Several times of it under load is a fault, not noise.
         ensure!(took < READY * 3, "{name} took {took:?}, and should take {READY:?}");
         looks_as_promised(&space, name, groups).await?;
-        space.remove().await?;
+        space.clean().await?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::kube::chart::Release;
 use crate::kube::load::Load;
 use crate::kube::program;
 use crate::kube::space::same_lives;
+use crate::peers::our_program;
 use crate::report;
 use crate::scenario::suite::Stage;
 
@@ -54,6 +55,7 @@ pub(super) async fn page(stage: Stage) -> anyhow::Result<()> {
     let helm = crate::kube::chart::helm().await?;
     let mut folders: Vec<PathBuf> = helm.parent().map(Path::to_path_buf).into_iter().collect();
     folders.extend(stage.site.root().map(|root| root.join("bin")));
+    folders.extend(our_program("kubectl-rmq")?.parent().map(Path::to_path_buf));
     folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     let path = std::env::join_paths(folders)?;
     // The page works in the current namespace.
