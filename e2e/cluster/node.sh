@@ -95,7 +95,9 @@ healthzPort: 0
 # Two nodes on one small machine: what pods ask for is not what they use.
 systemReserved: {}
 imageGCHighThresholdPercent: 100
-evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.available: "1%", nodefs.inodesFree: "1%"}
+# The machine's disk is not the nodes': what others leave of it is enough as long as there is something.
+evictionHard: {memory.available: "100Mi", nodefs.available: "200Mi", imagefs.available: "200Mi", nodefs.inodesFree: "1%"}
+evictionPressureTransitionPeriod: 10s
 # The defaults are minutes; a test waits for each of these.
 syncFrequency: 5s
 nodeStatusUpdateFrequency: 4s
