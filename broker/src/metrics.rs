@@ -149,6 +149,12 @@ fn replication(broker: &Broker, out: &mut Samples<'_>) {
             out.sample(&[], side.in_sync());
             out.begin("rmq_ha_waiting_sends", "Sends that wait for replicas.", Kind::Gauge);
             out.sample(&[], side.waiting());
+            let help = "Time that sends waited for replicas.";
+            out.begin("rmq_ha_ack_latency_milliseconds", help, Kind::Histogram);
+            out.histogram(&[], side.waited());
+            let help = "Bytes of the log that were sent to replicas.";
+            out.begin("rmq_ha_sent_bytes_total", help, Kind::Counter);
+            out.sample(&[], side.sent());
             // As many as a master takes connections of replicas.
             let replicas = side.replicas();
             let names: Vec<String> = replicas.iter().map(|r| r.addr.ip().to_string()).collect();
@@ -170,6 +176,9 @@ fn replication(broker: &Broker, out: &mut Samples<'_>) {
             let behind = view.master_end.bytes_since(view.end).unwrap_or(0);
             out.begin("rmq_ha_behind_bytes", "Bytes that are missing here.", Kind::Gauge);
             out.sample(&[], behind);
+            let help = "Bytes of the log that were received.";
+            out.begin("rmq_ha_received_bytes_total", help, Kind::Counter);
+            out.sample(&[], side.received());
         }
         None => {}
     }

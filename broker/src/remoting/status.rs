@@ -143,7 +143,7 @@ pub(super) fn ha_status(call: &Call<'_>) -> Answer {
                     .map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX)),
                 slave_ack_offset: replica.peer.received.to_wire(),
                 transfer_from_where: replica.peer.received.to_wire(),
-                transferred_byte_in_second: 0,
+                transferred_byte_in_second: i64::try_from(replica.rate).unwrap_or(i64::MAX),
             });
             HaRuntimeInfo {
                 ha_connection_info: info.collect(),
@@ -169,7 +169,7 @@ pub(super) fn ha_status(call: &Call<'_>) -> Answer {
                     master_addr: Some(view.master.ha_address.unwrap_or_default()),
                     master_flush_offset: view.master_end.to_wire(),
                     max_offset: view.end.to_wire(),
-                    transferred_byte_in_second: 0,
+                    transferred_byte_in_second: i64::try_from(side.rate()).unwrap_or(i64::MAX),
                 },
                 master_commit_log_max_offset: view.master_end.to_wire(),
                 ..HaRuntimeInfo::default()

@@ -6,6 +6,7 @@
 
 mod files;
 mod master;
+mod meter;
 mod peers;
 mod slave;
 mod start;

@@ -5,7 +5,9 @@
 
 use super::SlaveSide;
 use crate::service::Broker;
-use crate::service::tables::{StoredDelays, StoredOffsets, read_groups, read_plain, read_topics};
+use crate::service::tables::{
+    RequestModes, StoredDelays, StoredOffsets, read_groups, read_plain, read_topics,
+};
 use anyhow::{Context as _, bail};
 use rmq_delivery::offsets::OffsetTable;
 use rmq_host::Tasks;
@@ -127,6 +129,9 @@ impl Fetcher {
             read_plain(&delays).map_err(anyhow::Error::msg)?
         };
         self.broker.take_tables(topics, groups, &delays);
+        if let Some(modes) = modes(&conn).await? {
+            self.broker.take_modes(modes);
+        }
         if given_back {
             // The next fetch shows whether the master took them.
             self.side.tables.notify_one();
@@ -182,6 +187,16 @@ fn further(
         }
     }
     found
+}
+
+/// How groups take topics; `None` from a master of before 5.0, which does not know.
+async fn modes(conn: &Connection) -> anyhow::Result<Option<RequestModes>> {
+    let question = Command::request(request::GET_ALL_MESSAGE_REQUEST_MODE);
+    let answer = conn.request(question, TIMEOUT).await?;
+    if answer.code != response::SUCCESS || answer.body.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(read_plain(&answer.body).map_err(anyhow::Error::msg)?))
 }
 
 async fn ask(conn: &Connection, code: i32) -> anyhow::Result<bytes::Bytes> {

@@ -2,37 +2,57 @@
 
 use super::MasterSide;
 use parking_lot::Mutex;
+use rmq_host::metrics::Histogram;
 use rmq_model::LogOffset;
 use rmq_replica::{Outcome, WaitToken};
 use rmq_store::{Put, PutDone, PutResult, PutStatus};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-/// A result that is held back, and whom it belongs to.
-type Owned = (Arc<dyn PutDone>, PutResult);
+/// Bounds of waits, milliseconds.
+const WAITS_MS: &[f64] =
+    &[0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 3_000.0, 10_000.0];
+
+/// A result that is held back, whom it belongs to, and since when.
+type Owned = (Arc<dyn PutDone>, PutResult, Duration);
 
 /// All of them.
-#[derive(Default)]
 pub(super) struct Held {
     next: AtomicU64,
     results: Mutex<HashMap<WaitToken, Owned>>,
+    /// How long results were held back.
+    waited: Histogram,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        let waited = Histogram::new(WAITS_MS);
+        Self { next: AtomicU64::new(0), results: Mutex::default(), waited }
+    }
 }
 
 impl Held {
-    fn add(&self, done: &Arc<dyn PutDone>, result: PutResult) -> WaitToken {
+    /// How long results were held back, milliseconds.
+    pub(super) fn waited(&self) -> &Histogram {
+        &self.waited
+    }
+
+    fn add(&self, now: Duration, done: &Arc<dyn PutDone>, result: PutResult) -> WaitToken {
         let token = WaitToken(self.next.fetch_add(1, Ordering::Relaxed));
-        self.results.lock().insert(token, (Arc::clone(done), result));
+        self.results.lock().insert(token, (Arc::clone(done), result, now));
         token
     }
 
     /// Passes results on whose waits are over: those of one receiver together.
-    pub(super) fn release(&self, over: &[(WaitToken, Outcome)]) {
+    pub(super) fn release(&self, now: Duration, over: &[(WaitToken, Outcome)]) {
         let mut by_receiver: Vec<(Arc<dyn PutDone>, Vec<PutResult>)> = Vec::new();
         {
             let mut results = self.results.lock();
             for (token, outcome) in over {
-                let Some((done, (put, result))) = results.remove(token) else { continue };
+                let Some((done, (put, result), since)) = results.remove(token) else { continue };
+                self.waited.observe(now.saturating_sub(since).as_secs_f64() * 1_000.0);
                 let result = result.map(|mut ok| {
                     match outcome {
                         Outcome::Replicated => {}
@@ -83,11 +103,12 @@ impl PutDone for Waited {
         let waits = |token: u64| self.waits.iter().any(|(known, wait)| *known == token && *wait);
         let mut puts: Vec<(WaitToken, LogOffset)> = Vec::new();
         let mut at_once = Vec::new();
+        let now = self.side.now();
         for result in results.drain(..) {
             match &result {
                 (token, Ok(ok)) if waits(*token) => {
                     let end = ok.end;
-                    puts.push((self.side.held().add(&self.done, result), end));
+                    puts.push((self.side.held().add(now, &self.done, result), end));
                 }
                 _ => at_once.push(result),
             }

@@ -251,6 +251,17 @@ impl Broker {
         self.modes.lock().clone()
     }
 
+    /// Replaces how groups take topics by the master's.
+    pub(crate) fn take_modes(&self, modes: RequestModes) {
+        let mut own = self.modes.lock();
+        if *own == modes || MODES_MAX < modes.message_request_mode_map.len() {
+            return;
+        }
+        *own = modes;
+        drop(own);
+        self.modes_changed();
+    }
+
     /// Sets how a group takes a topic (request 401).
     ///
     /// # Errors

@@ -246,6 +246,12 @@ fn tables_follow_the_master_and_offsets_come_back_to_it() {
     };
     commit(&master, "5");
     eventually("topics and offsets are here", || committed(&slave) == 5);
+    let mode = br#"{"consumerGroup":"G","mode":"PULL","popShareQueueNum":0,"topic":"T"}"#;
+    master.wire().ok(401, &[], mode);
+    eventually("how the group takes the topic is here", || {
+        let modes = slave.wire().ok(402, &[], b"").body;
+        String::from_utf8_lossy(&modes).contains(r#""consumerGroup":"G""#)
+    });
     master.stop();
     eventually("the replica serves", || {
         slave.wire().call(11, &pull("G", "T", "0", "0", "4", "*"), b"").code == 0

@@ -1,5 +1,5 @@
 use super::*;
-use crate::epoch::Entry;
+use crate::epoch::{Entry, Epoch};
 use std::net::Ipv4Addr;
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
