@@ -21,7 +21,7 @@ mod watchdog;
 
 pub use cli::Options;
 pub use presence::StopMode;
-pub use start::{Running, StartError, StopError, start};
+pub use start::{Running, StartError, StopError, start, store_config};
 
 use cli::{EXIT_START, EXIT_STORE};
 use rmq_host::exit::{self, Exit};

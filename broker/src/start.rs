@@ -88,7 +88,8 @@ pub struct Running {
     served: Served,
 }
 
-fn store_config(config: &Config) -> StoreConfig {
+/// The store that a broker with this configuration runs on.
+pub fn store_config(config: &Config) -> StoreConfig {
     let settings = &config.settings;
     let ms = |value: u64| Duration::from_millis(value);
     let mut store = StoreConfig::new(config.root());
@@ -257,7 +258,7 @@ fn open(
     };
     let (store, raw) = replication::open_store(config, store_config(config), clock, observers)?;
     let folder = root.join("config");
-    if let Err(source) = std::fs::create_dir_all(&folder) {
+    if let Err(source) = rmq_store::durable::create_dirs(&folder) {
         return Err(StartError::Path { path: folder.display().to_string(), source });
     }
     let stored = StoredTables::load(config)?;

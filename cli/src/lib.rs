@@ -2,7 +2,8 @@
 //!
 //! Two families of commands share one program. [`local`] runs clusters as processes of this
 //! machine (`up`, `down`, `status`, ... and the servers themselves); [`remote`] talks to a cluster
-//! that runs anywhere. [`lint`] only reads.
+//! that runs anywhere. [`lint`] only reads; [`store`] looks after the files of a broker that does
+//! not run.
 #![warn(missing_docs)]
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ pub mod local;
 pub mod output;
 pub mod remote;
 mod replicas;
+pub mod store;
 
 use output::Output;
 
@@ -35,6 +37,8 @@ enum Command {
     Local(local::Command),
     /// Check manifests without running or asking anything
     Lint(lint::Lint),
+    /// Check, show and repair the files of a broker that does not run
+    Store(store::Store),
     #[command(flatten)]
     Remote(remote::Command),
 }
@@ -56,6 +60,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Local(command) => local::run(command, &mut output),
         Command::Lint(lint) => lint::run(&lint, &mut output),
+        Command::Store(command) => store::run(&command, &mut output),
         Command::Remote(command) => remote::run(command, &mut output),
     };
     match result {

@@ -8,6 +8,7 @@
 pub mod cases;
 pub mod compare;
 pub mod kube;
+pub mod ledger;
 pub mod local;
 pub mod peers;
 pub mod probe;

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::ensure;
 use clap::{Parser, Subcommand};
 use rmq_e2e::peers::Peers;
 use rmq_e2e::scenario::drivers::Driver;
 use rmq_e2e::scenario::{api, cli, crash, failover, kube, mixed, oracle, replicas};
+use rmq_e2e::scenario::{rounds, stores, trouble};
 use rmq_e2e::system::{Makers, System};
 use rmq_e2e::{record, report};
 use rmq_host::runtime::{self, RuntimeConfig};
@@ -75,6 +77,28 @@ enum Scenario {
         #[arg(long, default_value = "rmq")]
         system: Makers,
     },
+    /// Kill the broker at random moments under load, again and again on one store
+    Rounds {
+        /// How often
+        #[arg(long, default_value_t = 12)]
+        rounds: u32,
+        /// Of the moments
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Hand stores from the original broker to ours and back, stopped cleanly and killed
+    Stores {
+        /// Names of scenarios, or their beginnings
+        names: Vec<String>,
+    },
+    /// Stop the broker's process for a while, fill its disk, take its disk away (needs root)
+    Trouble {
+        /// Names of scenarios, or their beginnings
+        names: Vec<String>,
+        /// How long the process is stopped
+        #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+        stopped: u64,
+    },
     /// Check the resource and the operator before a real API server, without nodes
     Api {
         /// Names of scenarios, or their beginnings
@@ -138,6 +162,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Scenario::Replicas { messages } => replicas::run(&peers, *messages, &directory),
         Scenario::Failover { layout, rounds } => failover::run(*layout, *rounds, &directory),
         Scenario::Crash { system } => crash::run(&peers, *system, &directory),
+        Scenario::Rounds { rounds, seed } => {
+            rounds::run(&peers, &directory, rounds::Plan { rounds: *rounds, seed: *seed })
+        }
+        Scenario::Stores { names } => stores::run(&peers, &directory, names),
+        Scenario::Trouble { names, stopped } => {
+            trouble::run(&peers, &directory, names, Duration::from_secs(*stopped))
+        }
         Scenario::Api { names, stay } => on_runtime(api::run(&peers, names, &directory, *stay)),
         Scenario::Kube(args) => on_runtime(kube::run(&peers, args, &directory)),
         Scenario::Record(args) => record::run(args, &peers, &directory),

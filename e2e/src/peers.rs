@@ -12,9 +12,11 @@ const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 #[derive(Clone, Debug)]
 pub struct Peers {
     root: PathBuf,
+    /// Line of the Java broker.
+    broker: JavaClient,
 }
 
-/// A line of the Java client.
+/// A line of the Java programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JavaClient {
     /// 4.9.
@@ -28,7 +30,13 @@ impl Peers {
     pub fn locate() -> Self {
         let root = std::env::var_os("RMQ_PEERS")
             .map_or_else(|| Path::new(PACKAGE).join(".peers"), PathBuf::from);
-        Self { root }
+        Self { root, broker: JavaClient::New }
+    }
+
+    /// The same with brokers of another line. The name server is always the new one.
+    #[must_use]
+    pub fn with_broker(&self, broker: JavaClient) -> Self {
+        Self { broker, ..self.clone() }
     }
 
     /// A command that runs `class` of the Java servers with a small heap. `home` takes its logs
@@ -37,7 +45,8 @@ impl Peers {
     /// # Errors
     /// When the jars are not there.
     pub fn java_server(&self, class: &str, home: &Path) -> anyhow::Result<Command> {
-        let jars = self.jars("server-5")?;
+        let old = self.broker == JavaClient::Old && class.contains(".broker.");
+        let jars = self.jars(if old { "server-4" } else { "server-5" })?;
         let mut command = java("256m");
         command
             .env("ROCKETMQ_HOME", home)

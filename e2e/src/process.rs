@@ -85,7 +85,11 @@ impl Process {
         Ok(())
     }
 
-    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let raw = i32::try_from(self.child.id()).context("process id")?;
         let pid = Pid::from_raw(raw).context("process id 0")?;
         kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
+use rustix::process::Signal;
 
 use crate::peers::{Peers, our_program};
 use crate::process::Process;
@@ -335,6 +336,36 @@ impl System {
             }
         }
         Ok(())
+    }
+
+    /// Stops the broker in order.
+    ///
+    /// # Errors
+    /// When it has to be killed.
+    pub fn stop_broker(&mut self) -> anyhow::Result<()> {
+        let process = self.broker.take().context("no broker runs")?;
+        let name = process.name().to_owned();
+        ensure!(process.stop(STOP)?, "{name} did not stop within {STOP:?}");
+        Ok(())
+    }
+
+    /// Sends the broker a signal.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn signal_broker(&self, signal: Signal) -> anyhow::Result<()> {
+        self.broker.as_ref().context("no broker runs")?.signal(signal)
+    }
+
+    /// The next start of the broker is of this one, on the store of the one before.
+    pub fn change_broker(&mut self, maker: Maker) {
+        self.broker_maker = maker;
+    }
+
+    /// The next start of the broker has this setting.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(other, _)| other != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
     }
 
     /// The end of the broker's log.

@@ -10,14 +10,14 @@ use connect::Family;
 mod bench;
 mod broker_config;
 mod cluster;
-mod connect;
+pub(crate) mod connect;
 mod consume;
 mod group;
 mod kv;
 mod message;
 mod send;
-mod shape;
-mod time;
+pub(crate) mod shape;
+pub(crate) mod time;
 mod topic;
 
 /// The commands of this family.

@@ -68,10 +68,15 @@ impl MessageShape {
 
 impl BodyShape {
     fn new(message: &Delivered) -> Self {
-        let text = std::str::from_utf8(&message.body).ok();
-        match text.filter(|_| message.compression.is_none()) {
+        Self::of(&message.body, message.compression.is_some())
+    }
+
+    /// Of a stored body.
+    pub(crate) fn of(body: &[u8], is_compressed: bool) -> Self {
+        let text = std::str::from_utf8(body).ok();
+        match text.filter(|_| !is_compressed) {
             Some(text) => Self::Body(text.to_owned()),
-            None => Self::BodyHex(hex(&message.body)),
+            None => Self::BodyHex(hex(body)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The real program, with real brokers and name servers, in a directory of its own.
 
+mod store;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;

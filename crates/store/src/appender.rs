@@ -110,6 +110,17 @@ impl Appender {
         SLOW_BATCH < self.shared.clock.monotonic().saturating_sub(began)
     }
 
+    /// Takes all that waits now; false if nothing does.
+    pub(crate) fn step(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut groups = Vec::new();
+        let some = shared.inbox.take_now(&mut groups);
+        if some {
+            self.batch(&mut groups);
+        }
+        some
+    }
+
     fn batch(&mut self, groups: &mut Vec<PutGroup>) {
         let time = self.store_time();
         let refusal = self.refusal();
@@ -413,7 +424,7 @@ impl Appender {
 }
 
 /// Clears what a write left behind when the disk was full, so that recovery does not find a message
-/// that was refused. False if that is not sure.
+/// that was refused, also not after a power cut. False if that is not sure.
 fn wipe(segment: &Segment, from: u64, to: u64) -> bool {
     // Writes go from front to back: behind the first byte without space nothing was written.
     let mut at = from;
@@ -421,8 +432,9 @@ fn wipe(segment: &Segment, from: u64, to: u64) -> bool {
         let end = to.min(at + 4096);
         match disk::write_zeros(&*segment.file, at, end) {
             Ok(()) => at = end,
-            Err(error) => return disk::is_full(&error),
+            Err(error) if disk::is_full(&error) => break,
+            Err(_) => return false,
         }
     }
-    true
+    segment.file.sync_data().is_ok()
 }

@@ -46,6 +46,19 @@ impl Checkpoint {
     }
 }
 
+/// The numbers as they are on disk; all zero without a file, or with one that is too short.
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Checkpoint> {
+    let file = match disk.open(path, OpenMode::ReadOnly) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Checkpoint::default()),
+        file => file?,
+    };
+    let mut bytes = [0; 40];
+    if file.size()? >= 40 {
+        file.read_exact_at(0, &mut bytes)?;
+    }
+    Ok(Checkpoint::decode(&bytes))
+}
+
 /// The open checkpoint file.
 pub(crate) struct CheckpointFile {
     file: Box<dyn DiskFile>,

@@ -17,6 +17,8 @@ pub enum OpenMode {
     Existing,
     /// Made if it does not exist.
     Create,
+    /// It must exist, and nothing will be written: works on a read-only file system.
+    ReadOnly,
 }
 
 /// One entry of a directory.
@@ -95,6 +97,9 @@ pub trait DiskFile: Send + Sync {
     fn map(&self) -> io::Result<Option<Map>>;
     /// Takes the exclusive lock of the first byte; false if another has it.
     fn lock(&self) -> io::Result<bool>;
+    /// Takes a lock of the first byte that others may share, and that keeps the exclusive one out;
+    /// false if another has that.
+    fn lock_shared(&self) -> io::Result<bool>;
 }
 
 /// Errors of a disk that is full.
@@ -110,7 +115,7 @@ impl Disk for OsDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(mode != OpenMode::ReadOnly)
             .create(mode == OpenMode::Create)
             .truncate(false)
             .open(path)?;
@@ -222,7 +227,11 @@ impl DiskFile for OsFile {
     }
 
     fn lock(&self) -> io::Result<bool> {
-        sys::lock_first_byte(&self.0)
+        sys::lock_first_byte(&self.0, sys::LockKind::Exclusive)
+    }
+
+    fn lock_shared(&self) -> io::Result<bool> {
+        sys::lock_first_byte(&self.0, sys::LockKind::Shared)
     }
 }
 
@@ -261,6 +270,21 @@ mod tests {
         assert!(!second.lock().unwrap());
         drop(first);
         assert!(second.lock().unwrap());
+    }
+
+    #[test]
+    fn readers_share_a_lock_that_keeps_writers_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let writer = OsDisk.open(&path, OpenMode::Create).unwrap();
+        let readers = [0, 1].map(|_| OsDisk.open(&path, OpenMode::ReadOnly).unwrap());
+        assert!(readers.iter().all(|reader| reader.lock_shared().unwrap()));
+        assert!(!writer.lock().unwrap());
+        readers[0].write_all_at(0, b"x").unwrap_err();
+        drop(readers);
+        assert!(writer.lock().unwrap());
+        let late = OsDisk.open(&path, OpenMode::ReadOnly).unwrap();
+        assert!(!late.lock_shared().unwrap());
     }
 
     #[test]

@@ -70,6 +70,48 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// [`create_dirs_on`] the operating system's file system.
+pub fn create_dirs(dir: &Path) -> io::Result<()> {
+    create_dirs_on(&OsDisk, dir)
+}
+
+/// Makes a directory and those above it that are missing, durably: a file in it would be gone after
+/// a power cut if the directory's own name was.
+///
+/// Each level is durable before the next is made, so that of those found only the lowest may not
+/// be: whoever made it may have been killed.
+pub fn create_dirs_on(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    for level in dir.ancestors().filter(|level| !level.as_os_str().is_empty()) {
+        match disk.list(level) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(level),
+            _ => {
+                sync_above(disk, level)?;
+                break;
+            }
+        }
+    }
+    for level in missing.into_iter().rev() {
+        disk.create_dir_all(level)?;
+        sync_above(disk, level)?;
+    }
+    Ok(())
+}
+
+/// Makes a directory's own name durable.
+fn sync_above(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let above = match dir.parent() {
+        None => return Ok(()),
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+    };
+    match disk.sync_dir(above) {
+        // Somebody else's directory that may be entered but not read: nothing more can be done.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
+    }
+}
+
 pub(crate) fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -23,27 +23,7 @@ pub(crate) fn run_behind(shared: &Shared) {
         {
             return;
         }
-        let now = shared.clock.monotonic();
-        let mut following = shared.following.lock();
-        let written = write_queues(shared, &mut following);
-        shared.gate.set_queues_failing(written.is_err());
-        let crowded = shared
-            .index
-            .as_ref()
-            .is_some_and(|index| upkeep.entries_pending_max <= index.pending_len());
-        let outcome = written.and_then(|()| {
-            if crowded || upkeep.index_every <= now.saturating_sub(following.last_index) {
-                write_index(shared, &mut following)?;
-            }
-            if upkeep.checkpoint_every <= now.saturating_sub(following.last_checkpoint) {
-                checkpoint(shared, &mut following)?;
-            } else {
-                write_progress(&following, None, false)?;
-            }
-            Ok(())
-        });
-        drop(following);
-        if let Err(error) = outcome {
+        if let Err(error) = follow(shared) {
             tracing::warn!(%error, "queues or index cannot be written, trying again");
             if shared.behind.pause(upkeep.queues_every.max(Duration::from_millis(100)))
                 == Wake::Stop
@@ -52,6 +32,29 @@ pub(crate) fn run_behind(shared: &Shared) {
             }
             shared.behind.ring();
         }
+    }
+}
+
+/// Writes what is only in memory: queue units at once, index entries and the checkpoint when it is
+/// their time.
+pub(crate) fn follow(shared: &Shared) -> io::Result<()> {
+    let upkeep = shared.config.upkeep;
+    let now = shared.clock.monotonic();
+    let mut following = shared.following.lock();
+    let written = write_queues(shared, &mut following);
+    shared.gate.set_queues_failing(written.is_err());
+    written?;
+    let crowded = shared
+        .index
+        .as_ref()
+        .is_some_and(|index| upkeep.entries_pending_max <= index.pending_len());
+    if crowded || upkeep.index_every <= now.saturating_sub(following.last_index) {
+        write_index(shared, &mut following)?;
+    }
+    if upkeep.checkpoint_every <= now.saturating_sub(following.last_checkpoint) {
+        checkpoint(shared, &mut following)
+    } else {
+        write_progress(&following, None, false)
     }
 }
 
@@ -84,11 +87,16 @@ pub(crate) fn write_queues(shared: &Shared, following: &mut Following) -> io::Re
 
 /// Applies all index entries that are only in memory.
 pub(crate) fn write_index(shared: &Shared, following: &mut Following) -> io::Result<()> {
+    if following.sync_failed {
+        return Err(io::Error::other("a sync of queues or index failed before"));
+    }
     let through = shared.dispatched.lock().end;
-    if let Some(index) = &shared.index
-        && let Some(full_until) = index.apply(shared.clock.now())?
-    {
-        following.index_full_until = full_until;
+    if let Some(index) = &shared.index {
+        match index.apply(shared.clock.now()) {
+            Ok(full) => following.index_full_until = full.unwrap_or(following.index_full_until),
+            Err(error) if index.has_failed() => return Err(sync_failed(shared, following, error)),
+            Err(error) => return Err(error),
+        }
     }
     following.index_through = through;
     following.last_index = shared.clock.monotonic();
@@ -96,6 +104,10 @@ pub(crate) fn write_index(shared: &Shared, following: &mut Following) -> io::Res
 }
 
 /// Makes log, queues and index durable as far as they are written, then says so in the checkpoint.
+///
+/// After a failed sync of queues or index nothing is retried: a second one may succeed though pages
+/// are lost. The log is shut, the checkpoint stays where it is, and the next opening makes what is
+/// behind it again.
 pub(crate) fn checkpoint(shared: &Shared, following: &mut Following) -> io::Result<()> {
     write_index(shared, following)?;
     let Dispatched { end: through, time } = following.queues_through;
@@ -105,7 +117,7 @@ pub(crate) fn checkpoint(shared: &Shared, following: &mut Following) -> io::Resu
     for at in 0..synced.len() {
         let Some(Err(error)) = synced.get(at).map(|queue| queue.sync()) else { continue };
         following.unsynced = synced;
-        return Err(error);
+        return Err(sync_failed(shared, following, error));
     }
     let resting = std::mem::replace(&mut following.resting, synced);
     for queue in resting {
@@ -115,7 +127,10 @@ pub(crate) fn checkpoint(shared: &Shared, following: &mut Following) -> io::Resu
         }
     }
     if let Some(index) = &shared.index {
-        following.index_mark = index.sync()?;
+        match index.sync() {
+            Ok(mark) => following.index_mark = mark,
+            Err(error) => return Err(sync_failed(shared, following, error)),
+        }
     }
     sync_log_to(shared, through)?;
     let mut value = following.checkpoint_value();
@@ -129,6 +144,12 @@ pub(crate) fn checkpoint(shared: &Shared, following: &mut Following) -> io::Resu
     following.synced = through;
     following.last_checkpoint = shared.clock.monotonic();
     write_progress(following, None, true)
+}
+
+fn sync_failed(shared: &Shared, following: &mut Following, error: io::Error) -> io::Error {
+    following.sync_failed = true;
+    shared.gate.fail(&format!("cannot sync queues or index: {error}"));
+    error
 }
 
 /// Says in our own file how far queues and index are. `clean_end` only at a clean stop.

@@ -310,7 +310,8 @@ impl Log {
     fn make(&self, base: u64) -> io::Result<Arc<Segment>> {
         let path = file_at(&self.dir, base);
         let file = self.disk.open(&path, OpenMode::Create)?;
-        if let Err(error) = file.allocate(self.segment_bytes) {
+        // Its length is made durable too: a shorter file in the middle of the log would be refused.
+        if let Err(error) = file.allocate(self.segment_bytes).and_then(|()| file.sync_data()) {
             drop(file);
             // A file of the wrong length would stop Java, and us, from opening the store.
             crate::durable::remove_if_there(&*self.disk, &path)?;
@@ -325,7 +326,7 @@ impl Log {
         let _making = self.spare.lock();
         let segments = self.segments.load();
         let (Some(oldest), 2..) = (segments.first(), segments.len()) else { return Ok(false) };
-        self.disk.remove_file(&oldest.path)?;
+        crate::durable::remove_if_there(&*self.disk, &oldest.path)?;
         self.segments.store(Arc::new(segments.iter().skip(1).cloned().collect()));
         self.disk.sync_dir(&self.dir)?;
         Ok(true)

@@ -118,6 +118,9 @@ struct Files {
     /// Files written since the last sync.
     unsynced: Vec<u64>,
     dir_unsynced: bool,
+    /// Found after a stop that was not clean: whoever made them may not have come to syncing their
+    /// names.
+    names_unsure: bool,
 }
 
 impl std::fmt::Debug for Queue {
@@ -332,6 +335,7 @@ impl Queue {
                 if !files.unsynced.contains(&base) {
                     files.unsynced.push(base);
                 }
+                files.dir_unsynced |= std::mem::take(&mut files.names_unsure);
             }
             *done += count;
             let mut tail = self.tail.write();
@@ -424,9 +428,12 @@ impl Queue {
         for pair in bases.windows(2) {
             let [base, next] = *pair else { break };
             let last = next.saturating_sub(1);
-            let gone = match self.unit_at(last)? {
-                Some(unit) => !unit.is_pre_blank() && unit.log_offset < log_min,
-                None => false,
+            let gone = match self.unit_at(last) {
+                Ok(Some(unit)) => !unit.is_pre_blank() && unit.log_offset < log_min,
+                Ok(None) => false,
+                // Somebody else removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+                Err(error) => return Err(error),
             };
             if !gone {
                 break;
@@ -439,7 +446,7 @@ impl Queue {
             files.open.retain(|(b, _)| *b != base);
             self.context.open_files.fetch_sub(before - files.open.len(), Ordering::Relaxed);
             files.dir_unsynced = true;
-            self.context.disk.remove_file(&path)?;
+            crate::durable::remove_if_there(&*self.context.disk, &path)?;
             removed += 1;
         }
         self.correct_min(log_min)?;

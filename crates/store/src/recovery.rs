@@ -115,10 +115,18 @@ impl Evidence {
         !self.unclean || (self.progress.is_some() && self.same_boot)
     }
 
+    /// From here on writes may not have reached the disk whole.
+    fn unsure_from(&self) -> u64 {
+        match &self.progress {
+            _ if !self.unclean => u64::MAX,
+            Some(progress) => progress.synced,
+            None => 0,
+        }
+    }
+
     pub(crate) fn index_trust(&self) -> Trust {
         match &self.progress {
             _ if !self.unclean => Trust::All,
-            Some(_) if self.same_boot => Trust::Entries,
             progress => Trust::Synced {
                 full_until: self.checkpoint.index,
                 mark: progress.as_ref().and_then(|progress| progress.index.clone()),
@@ -323,6 +331,9 @@ impl Recovery<'_> {
         let rebuild = self.evidence.unclean || start < loaded.last_end;
         if rebuild {
             for queue in self.queues.all() {
+                if self.evidence.unclean {
+                    queue.doubt_names();
+                }
                 queue
                     .cut(start, !self.evidence.queues_trusted())
                     .map_err(|source| self.io(source))?;
@@ -372,9 +383,14 @@ impl Recovery<'_> {
                 let end = progress.as_ref().and_then(|progress| progress.clean_end);
                 end.filter(|end| loaded.last_end <= *end).unwrap_or(loaded.last_end)
             }
-            Some(progress) if self.evidence.same_boot => progress.written,
+            // What was written behind it may never be synced by anybody, though it can be read now.
             Some(progress) => progress.synced,
-            None => self.start_by_time(segments).unwrap_or(first),
+            None => {
+                let by_time = self.start_by_time(segments).unwrap_or(first);
+                // Java has dropped the newest index file by now, and forgets what it named.
+                let indexed = |index: &Index| index.end_offset().unwrap_or(first);
+                self.index.map_or(by_time, |index| by_time.min(indexed(index)))
+            }
         };
         let known = loaded.hole.map_or(known, |hole| known.min(hole));
         let last = segments.last().map_or(0, |segment| segment.end());
@@ -441,7 +457,8 @@ impl Recovery<'_> {
             self.disk.remove_file(&last.path)?;
             kept.pop();
         }
-        if kept.len() < segments.len() {
+        // The process may have been killed before the name of a new segment was durable.
+        if kept.len() < segments.len() || self.evidence.unclean {
             self.disk.sync_dir(self.log.dir())?;
         }
         if let Some(last) = kept.last().filter(|last| end < last.end()) {
@@ -454,10 +471,29 @@ impl Recovery<'_> {
         if self.evidence.unclean {
             let synced = self.evidence.progress.as_ref().map_or(0, |progress| progress.synced);
             for segment in kept.iter().filter(|segment| synced < segment.end()) {
+                if self.evidence.same_boot {
+                    write_again(segment, synced.max(segment.base), end.min(segment.end()))?;
+                }
                 segment.file.sync_data()?;
             }
         }
         self.log.set_segments(kept);
         Ok(())
     }
+}
+
+/// Writes what can be read once more. If a sync of the killed process failed, its pages can still
+/// be read but no sync will ever write them: that takes a new write.
+fn write_again(segment: &Segment, from: u64, to: u64) -> io::Result<()> {
+    const STEP: u64 = 1024 * 1024;
+    let mut bytes = Vec::new();
+    let mut at = from;
+    while at < to {
+        let len = (to - at).min(STEP);
+        bytes.resize(usize::try_from(len).unwrap_or(0), 0);
+        segment.file.read_exact_at(at - segment.base, &mut bytes)?;
+        segment.file.write_all_at(at - segment.base, &bytes)?;
+        at += len;
+    }
+    Ok(())
 }

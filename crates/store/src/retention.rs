@@ -14,34 +14,52 @@ const MANUAL_ROUNDS: usize = 20;
 /// Rest between two deletions (`deleteCommitLogFilesInterval`): they load the file system.
 const BETWEEN_FILES: Duration = Duration::from_millis(100);
 
-/// Body of the thread that looks after segments and space.
-pub(crate) fn run_upkeep(shared: &Shared) {
-    let (mut last_round, mut last_unmap) = (shared.clock.monotonic(), shared.clock.monotonic());
-    let mut spare_failed = false;
-    loop {
+/// When things were done last.
+pub(crate) struct Upkeep {
+    last_round: Duration,
+    last_unmap: Duration,
+    spare_failed: bool,
+}
+
+impl Upkeep {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        let now = shared.clock.monotonic();
+        Self { last_round: now, last_unmap: now, spare_failed: false }
+    }
+
+    /// Makes the next segment, looks at the space, and deletes when it is time for it.
+    pub(crate) fn look(&mut self, shared: &Shared) {
         match shared.log.make_spare() {
-            Ok(()) => spare_failed = false,
+            Ok(()) => self.spare_failed = false,
             Err(error) => {
-                if !spare_failed {
+                if !self.spare_failed {
                     tracing::warn!(%error, "cannot make the next segment ahead");
                 }
-                spare_failed = true;
+                self.spare_failed = true;
             }
         }
         look_at_space(shared);
-        let retention = shared.retention.load_full();
         let now = shared.clock.monotonic();
-        if retention.every <= now.saturating_sub(last_round) {
-            last_round = now;
+        if shared.retention.load().every <= now.saturating_sub(self.last_round) {
+            self.last_round = now;
             if let Err(error) = scheduled_round(shared) {
                 tracing::warn!(%error, "cannot delete expired files");
             }
         }
-        if shared.config.upkeep.unmap_after <= now.saturating_sub(last_unmap) {
-            last_unmap = now;
+        if shared.config.upkeep.unmap_after <= now.saturating_sub(self.last_unmap) {
+            self.last_unmap = now;
             shared.log.unmap_idle();
         }
-        if shared.upkeep.wait(Some(retention.check_space_every)) == Wake::Stop {
+    }
+}
+
+/// Body of the thread that looks after segments and space.
+pub(crate) fn run_upkeep(shared: &Shared) {
+    let mut upkeep = Upkeep::new(shared);
+    loop {
+        upkeep.look(shared);
+        let every = shared.retention.load().check_space_every;
+        if shared.upkeep.wait(Some(every)) == Wake::Stop {
             return;
         }
     }
@@ -131,8 +149,9 @@ fn round(shared: &Shared, reach: Reach) -> io::Result<usize> {
         let goes = match reach {
             Reach::Nothing => false,
             Reach::Any => true,
-            // The age is the file's modification time, as Java has it.
-            Reach::Expired(before) => modified.get(&segment.base).is_some_and(|at| *at < before),
+            // The age is the file's modification time, as Java has it. One that somebody else
+            // removed is gone already: it must not keep those behind it.
+            Reach::Expired(before) => modified.get(&segment.base).is_none_or(|at| *at < before),
         };
         if !goes || shared.retention.load().batch_max <= removed {
             break;

@@ -69,6 +69,8 @@ pub(crate) struct Following {
     pub(crate) index_through: u64,
     /// Durable up to here.
     pub(crate) synced: u64,
+    /// What queues and index have beyond that is not known any more.
+    pub(crate) sync_failed: bool,
     pub(crate) index_mark: Option<IndexMark>,
     pub(crate) index_full_until: Millis,
     /// Written since the last sync.
@@ -298,6 +300,14 @@ impl Inbox {
             }
             self.wake.wait(&mut state);
         }
+    }
+
+    /// Takes all that waits now; false if nothing does.
+    pub(crate) fn take_now(&self, groups: &mut Vec<PutGroup>) -> bool {
+        let mut state = self.state.lock();
+        state.give(groups);
+        state.turn = Turn::Nobody;
+        !groups.is_empty()
     }
 
     pub(crate) fn close(&self) {

@@ -19,6 +19,7 @@ use crate::recovery::{self, Evidence, OpenError, Recovered, Recovery};
 use crate::retention;
 use crate::shared::{Dispatched, Following, Gate, Inbox, Shared, Signal};
 use crate::status::{self, StoreStatus};
+use crate::steps::Steps;
 use crate::syncing::Syncing;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -38,7 +39,7 @@ use std::thread::JoinHandle;
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    /// `None` while the log belongs to a [`RawLog`].
+    /// `None` while the log belongs to a [`RawLog`] or to [`Steps`].
     appender: Option<Arc<Mutex<Appender>>>,
     threads: Arc<Threads>,
 }
@@ -68,6 +69,13 @@ pub enum CloseError {
     /// The [`RawLog`] is still there and may append.
     #[error("the log is still being copied into")]
     Copying,
+}
+
+/// A store nobody else uses as long as `lock` is open.
+pub(crate) struct Locked {
+    pub(crate) config: StoreConfig,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) lock: Box<dyn DiskFile>,
 }
 
 /// What one of the threads runs until it is stopped.
@@ -139,9 +147,39 @@ impl Store {
         clock: Arc<dyn Clock>,
         observers: Observers,
     ) -> Result<Self, OpenError> {
-        let (shared, recovered) = Self::recover(config, disk, clock, observers)?;
+        Self::open_locked(Self::locked(config, disk)?, clock, observers)
+    }
+
+    /// Opens the store whose lock the caller took.
+    pub(crate) fn open_locked(
+        locked: Locked,
+        clock: Arc<dyn Clock>,
+        observers: Observers,
+    ) -> Result<Self, OpenError> {
+        let (shared, recovered) = Self::recover(locked, clock, observers)?;
         let appender = Appender::new(Arc::clone(&shared), recovered.end, recovered.last_time);
         Self::started(shared, Some(appender))
+    }
+
+    /// Opens a store that starts no threads: the caller does their work when it likes, for
+    /// simulations and crash tests in which the same calls must lead to the same writes. Puts are
+    /// answered within [`Steps::append`].
+    pub fn open_stepped(
+        config: StoreConfig,
+        disk: impl Disk,
+        clock: Arc<dyn Clock>,
+        observers: Observers,
+    ) -> Result<(Self, Steps), OpenError> {
+        let locked = Self::locked(config, disk)?;
+        let (shared, recovered) = Self::recover(locked, clock, observers)?;
+        let appender = Appender::new(Arc::clone(&shared), recovered.end, recovered.last_time);
+        let steps = Steps::new(Arc::clone(&shared), appender);
+        let threads = Threads {
+            shared: Arc::clone(&shared),
+            appender: Mutex::new(None),
+            others: Mutex::default(),
+        };
+        Ok((Self { shared, appender: None, threads: Arc::new(threads) }, steps))
     }
 
     /// Opens a store whose log is a copy of another's: the [`RawLog`] appends to it, puts are
@@ -152,7 +190,8 @@ impl Store {
         clock: Arc<dyn Clock>,
         observers: Observers,
     ) -> Result<(Self, RawLog), OpenError> {
-        let (shared, recovered) = Self::recover(config, disk, clock, observers)?;
+        let locked = Self::locked(config, disk)?;
+        let (shared, recovered) = Self::recover(locked, clock, observers)?;
         shared.inbox.close();
         let raw = RawLog::new(Arc::clone(&shared), recovered.end);
         Ok((Self::started(shared, None)?, raw))
@@ -165,22 +204,29 @@ impl Store {
         Ok(Self { shared, appender, threads: Arc::new(threads) })
     }
 
+    /// Checks the settings and takes the lock, before anything else is touched.
+    fn locked(config: StoreConfig, disk: impl Disk) -> Result<Locked, OpenError> {
+        let config = config.checked().map_err(|reason| OpenError::Config { reason })?;
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        crate::durable::create_dirs_on(&*disk, &config.root)
+            .map_err(|source| OpenError::Io { path: config.root.clone(), source })?;
+        let lock = lock(&*disk, &config)?;
+        Ok(Locked { config, disk, lock })
+    }
+
     fn recover(
-        config: StoreConfig,
-        disk: impl Disk,
+        locked: Locked,
         clock: Arc<dyn Clock>,
         observers: Observers,
     ) -> Result<(Arc<Shared>, Recovered), OpenError> {
-        let config = config.checked().map_err(|reason| OpenError::Config { reason })?;
-        let disk: Arc<dyn Disk> = Arc::new(disk);
+        let Locked { config, disk, lock } = locked;
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
         };
-        disk.create_dir_all(&config.root).map_err(io(&config.root))?;
-        let lock = lock(&*disk, &config)?;
         recovery::refuse_other_kinds(&*disk, &config)?;
-        disk.create_dir_all(&config.commit_log).map_err(io(&config.commit_log))?;
+        crate::durable::create_dirs_on(&*disk, &config.commit_log)
+            .map_err(io(&config.commit_log))?;
 
         let abort = config.abort_path();
         let unclean = exists(&*disk, &config.root, "abort").map_err(io(&abort))?;
@@ -229,6 +275,7 @@ impl Store {
             queues_through: dispatched,
             index_through: recovered.end,
             synced: recovered.end,
+            sync_failed: false,
             index_mark: None,
             index_full_until: 0,
             unsynced: queues.all(),

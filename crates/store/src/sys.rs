@@ -27,13 +27,29 @@ impl Map {
     }
 }
 
-/// Takes an exclusive open-file-description lock on the first byte. False if someone else, a Java
-/// broker included, has it. Goes away when the file is closed.
-pub(crate) fn lock_first_byte(file: &File) -> io::Result<bool> {
+/// Who else may have the lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LockKind {
+    /// Others that share it. The file may be open for reading only.
+    Shared,
+    /// Nobody. The file must be open for writing.
+    Exclusive,
+}
+
+/// Takes an open-file-description lock on the first byte. False if someone else, a Java broker
+/// included, has one that does not go with it. Goes away when the file is closed.
+pub(crate) fn lock_first_byte(file: &File, kind: LockKind) -> io::Result<bool> {
+    const READ_LOCK: i16 = 0;
     const WRITE_LOCK: i16 = 1;
-    const _: () = assert!(libc::F_WRLCK == 1, "the lock type below is F_WRLCK");
+    const _: () = assert!(
+        libc::F_RDLCK == 0 && libc::F_WRLCK == 1,
+        "the lock types above are F_RDLCK and F_WRLCK"
+    );
     let range = libc::flock {
-        l_type: WRITE_LOCK,
+        l_type: match kind {
+            LockKind::Shared => READ_LOCK,
+            LockKind::Exclusive => WRITE_LOCK,
+        },
         l_whence: 0, // from the start
         l_start: 0,
         l_len: 1,

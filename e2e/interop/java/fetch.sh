@@ -9,7 +9,7 @@ peers=$(cd "$peers" && pwd)
 
 stamp=$(cat "$here/pom.xml" "$here/fetch.sh" | sha256sum)
 if [ "$(cat "$peers/jars.stamp" 2>/dev/null || true)" != "$stamp" ]; then
-  for profile in client-5 client-4 server-5; do
+  for profile in client-5 client-4 server-5 server-4; do
     rm -rf "${peers:?}/$profile"
     # Registries fail now and then.
     for attempt in 1 2 3; do

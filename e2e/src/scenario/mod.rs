@@ -10,4 +10,7 @@ pub mod kube;
 pub mod mixed;
 pub mod oracle;
 pub mod replicas;
+pub mod rounds;
+pub mod stores;
 pub mod suite;
+pub mod trouble;

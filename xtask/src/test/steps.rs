@@ -131,6 +131,25 @@ pub(crate) const STEPS: &[Step] = &[
         work: || scenario(&["crash"]),
     },
     Step {
+        name: "rounds",
+        shows: "a dozen kills at random moments lose, move and invent nothing",
+        needs: &["release"],
+        tools: &[],
+        work: || scenario(&["rounds"]),
+    },
+    Step {
+        name: "trouble",
+        shows: "a stopped process, a full disk and a failed one lose nothing acknowledged",
+        needs: &["release"],
+        tools: &["mount", "umount", "mkfs.ext4", "e2fsck"],
+        work: || {
+            if !rustix::process::geteuid().is_root() {
+                return Err(NotHere("file systems are mounted by root".to_owned()).into());
+            }
+            scenario(&["trouble", "--stopped", "5"])
+        },
+    },
+    Step {
         name: "mixed",
         shows: "our servers work in one cluster with the original ones",
         needs: &["release", "java"],

@@ -18,7 +18,7 @@ use crate::config::IndexConfig;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use rmq_model::Millis;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const HEADER_BYTES: u64 = 40;
 const ENTRY_BYTES: u64 = 20;
@@ -26,7 +26,7 @@ const ENTRY_BYTES: u64 = 20;
 const SLOTS_PER_PAGE: u32 = 4096;
 
 /// Length of an index file.
-pub(super) fn bytes(config: IndexConfig) -> u64 {
+pub(crate) fn bytes(config: IndexConfig) -> u64 {
     HEADER_BYTES + 4 * u64::from(config.slots) + ENTRY_BYTES * u64::from(config.entries)
 }
 
@@ -95,6 +95,97 @@ impl Stored {
             previous: u32::try_from(int(16)?).unwrap_or(0),
         })
     }
+}
+
+/// A file's entries in their order, and whether a search would come to each.
+pub(crate) struct Entries {
+    file: Box<dyn DiskFile>,
+    config: IndexConfig,
+    header: Header,
+    next: u32,
+    buffer: std::vec::IntoIter<u8>,
+    /// Newest entry of each slot among those that were given.
+    heads: Vec<u32>,
+    pub(crate) broken_links: u64,
+}
+
+impl Entries {
+    /// `None` if the header makes no sense.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        config: IndexConfig,
+    ) -> io::Result<Option<Self>> {
+        let file = disk.open(path, OpenMode::ReadOnly)?;
+        let mut bytes = [0; 40];
+        file.read_exact_at(0, &mut bytes)?;
+        let header = Header::decode(&bytes).filter(|header| header.count <= config.entries);
+        let slots = usize::try_from(config.slots).unwrap_or(0);
+        Ok(header.map(|header| Self {
+            file,
+            config,
+            header,
+            next: 1,
+            buffer: Vec::new().into_iter(),
+            heads: vec![0; slots],
+            broken_links: 0,
+        }))
+    }
+
+    /// Key hash and log offset of the next one; `None` behind the last, when the slots have been
+    /// compared too.
+    pub(crate) fn next(&mut self) -> io::Result<Option<(i32, u64)>> {
+        const ENTRIES_PER_READ: u32 = 4096;
+        if self.header.count <= self.next {
+            self.compare_slots()?;
+            return Ok(None);
+        }
+        if self.buffer.len() == 0 {
+            let count = (self.header.count - self.next).min(ENTRIES_PER_READ);
+            let mut bytes = vec![0; usize::try_from(count).unwrap_or(0) * 20];
+            let at = entry_at(self.config, self.next);
+            self.file.read_exact_at(at, &mut bytes)?;
+            self.buffer = bytes.into_iter();
+        }
+        let entry = Stored::decode(self.buffer.as_slice());
+        self.buffer.by_ref().take(20).for_each(drop);
+        let number = self.next;
+        self.next += 1;
+        let Some(entry) = entry else {
+            self.broken_links += 1;
+            // An impossible place: it belongs to no record.
+            return Ok(Some((0, u64::MAX)));
+        };
+        let slot = usize::try_from(entry.hash.unsigned_abs() % self.config.slots).unwrap_or(0);
+        if let Some(head) = self.heads.get_mut(slot) {
+            self.broken_links += u64::from(*head != entry.previous);
+            *head = number;
+        }
+        Ok(Some((entry.hash, entry.offset)))
+    }
+
+    fn compare_slots(&mut self) -> io::Result<()> {
+        let heads = std::mem::take(&mut self.heads);
+        let per_page = usize::try_from(SLOTS_PER_PAGE).unwrap_or(1);
+        let mut bytes = vec![0; per_page * 4];
+        for (page, at) in heads.chunks(per_page).zip((0_u64..).step_by(per_page * 4)) {
+            let Some(part) = bytes.get_mut(..page.len() * 4) else { break };
+            self.file.read_exact_at(HEADER_BYTES + at, part)?;
+            let stored = part.chunks_exact(4).filter_map(|word| word.first_chunk());
+            let differ = stored.zip(page).filter(|(word, head)| {
+                let word = u32::from_be_bytes(**word);
+                // A number that was never given out counts as none.
+                let word = if self.header.count <= word { 0 } else { word };
+                word != **head
+            });
+            self.broken_links += u64::try_from(differ.count()).unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+fn entry_at(config: IndexConfig, number: u32) -> u64 {
+    HEADER_BYTES + 4 * u64::from(config.slots) + ENTRY_BYTES * u64::from(number)
 }
 
 pub(super) struct IndexFile {
@@ -167,7 +258,7 @@ impl IndexFile {
     }
 
     fn entry_at(&self, number: u32) -> u64 {
-        HEADER_BYTES + 4 * u64::from(self.config.slots) + ENTRY_BYTES * u64::from(number)
+        entry_at(self.config, number)
     }
 
     /// Adds entries, which fit. The header goes last: until then a reader sees the old state, but
@@ -283,15 +374,9 @@ impl IndexFile {
     }
 
     /// The file if it can be used, repaired where needed.
-    pub(super) fn recover(mut self, trust: &Trust, newest: bool) -> io::Result<Option<Self>> {
+    pub(super) fn recover(mut self, trust: &Trust) -> io::Result<Option<Self>> {
         match trust {
             Trust::All => Ok(Some(self)),
-            Trust::Entries => {
-                if newest {
-                    self.rebuild_slots()?;
-                }
-                Ok(Some(self))
-            }
             Trust::Synced { full_until, mark } => {
                 let marked = mark.as_ref().filter(|mark| mark.name == self.number);
                 if let Some(mark) = marked.filter(|mark| mark.count <= self.config.entries) {

@@ -9,8 +9,8 @@ mod tests;
 
 use crate::config::IndexConfig;
 use crate::disk::Disk;
-pub(crate) use file::Header;
 use file::IndexFile;
+pub(crate) use file::{Entries, Header, bytes as file_bytes};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use rmq_model::java::{hash_code, hash_code_from};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One key of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(crate) struct Index {
     pending: Mutex<Vec<Entry>>,
     /// Oldest first. Held while entries are applied.
     files: Mutex<Vec<IndexFile>>,
+    /// A sync failed: what the files have is not known any more.
+    sync_failed: AtomicBool,
 }
 
 /// State of the newest file, as own metadata remembers it.
@@ -77,10 +80,7 @@ impl std::fmt::Debug for Index {
 pub(crate) enum Trust {
     /// All: the last stop was clean.
     All,
-    /// All that was written, but the last batch may be half applied: the process was killed.
-    Entries,
-    /// Power may have been lost. Full files up to this end time are good, and of the newest file
-    /// what the mark says.
+    /// What was synced: full files up to this end time, and of the newest file what the mark says.
     Synced { full_until: Millis, mark: Option<IndexMark> },
 }
 
@@ -101,17 +101,15 @@ impl Index {
             .collect();
         names.sort();
         let mut files = Vec::new();
-        let count = names.len();
-        for (at, (number, name, len)) in names.into_iter().enumerate() {
+        for (number, name, len) in names {
             let path = dir.join(&name);
-            let newest = at + 1 == count;
             let file = if len == file::bytes(config) {
                 IndexFile::open(&*disk, number, path.clone(), config)?
             } else {
                 None
             };
             let kept = match file {
-                Some(file) => file.recover(trust, newest)?,
+                Some(file) => file.recover(trust)?,
                 None => None,
             };
             match kept {
@@ -122,7 +120,10 @@ impl Index {
                 }
             }
         }
-        Ok(Self { disk, dir, config, pending: Mutex::default(), files: Mutex::new(files) })
+        // Whoever made the newest file may have been killed before its name was durable.
+        disk.sync_dir(&dir)?;
+        let (pending, files) = (Mutex::default(), Mutex::new(files));
+        Ok(Self { disk, dir, config, pending, files, sync_failed: AtomicBool::new(false) })
     }
 
     /// Log offset of the last record indexed in the files; `None` when there is none.
@@ -135,6 +136,11 @@ impl Index {
         let mut pending = self.pending.lock();
         pending.append(entries);
         pending.len()
+    }
+
+    /// Whether a sync failed, after which the files are only to be read.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.sync_failed.load(Ordering::Acquire)
     }
 
     pub(crate) fn pending_len(&self) -> usize {
@@ -187,7 +193,7 @@ impl Index {
         file.append(entries.get(..count).unwrap_or_default())?;
         let mut full = None;
         if file.room() == 0 {
-            file.sync()?;
+            file.sync().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))?;
             full = Some(file.header().end_time);
         }
         Ok((count, full))
@@ -205,7 +211,7 @@ impl Index {
     pub(crate) fn sync(&self) -> io::Result<Option<IndexMark>> {
         let mut files = self.files.lock();
         let Some(file) = files.last_mut() else { return Ok(None) };
-        file.sync()?;
+        file.sync().inspect_err(|_| self.sync_failed.store(true, Ordering::Release))?;
         let header = file.header();
         Ok(Some(IndexMark {
             name: file.number,
@@ -256,7 +262,7 @@ impl Index {
         let expired = files.iter().take_while(|file| file.header().end_offset < log_min).count();
         let expired = expired.min(files.len().saturating_sub(1));
         for file in files.drain(..expired) {
-            self.disk.remove_file(&file.path)?;
+            crate::durable::remove_if_there(&*self.disk, &file.path)?;
         }
         Ok(expired)
     }

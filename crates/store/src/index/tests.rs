@@ -78,8 +78,9 @@ proptest! {
             prop_assert_eq!(offsets(&index, hash), model(&all, hash));
         }
         let trust = if torn && applied > 0 && index.files.lock().last().unwrap().room() > 0 {
+            let mark = index.sync().unwrap();
             tear(&index, all[0].hash);
-            Trust::Entries
+            Trust::Synced { full_until: 0, mark }
         } else {
             Trust::All
         };

@@ -22,7 +22,8 @@ impl Queue {
         let count = entries.len();
         for (at, entry) in entries.into_iter().enumerate() {
             let path = self.dir.join(&entry.name);
-            if entry.len == 0 && at + 1 == count {
+            // A file that was being made; after a power cut others may follow whose lengths survived.
+            if entry.len == 0 && (at + 1 == count || !trusted) {
                 self.context.disk.remove_file(&path)?;
                 continue;
             }
@@ -128,20 +129,36 @@ impl Queue {
         Ok((end.unwrap_or(from), false))
     }
 
+    /// The last stop was not clean: with the first unit that is written names are synced too.
+    pub(crate) fn doubt_names(&self) {
+        self.files.lock().names_unsure = true;
+    }
+
+    /// The first place whose unit is of a record at or behind `log_offset`.
+    fn first_unit_from(&self, log_offset: u64) -> io::Result<u64> {
+        let first = self.files.lock().bases.first().copied();
+        let (mut low, mut high) = (first.unwrap_or(self.max_offset()), self.max_offset());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.raw_unit(middle)? {
+                Some(unit) if unit.is_pre_blank() || unit.log_offset < log_offset => {
+                    low = middle + 1;
+                }
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
     /// Drops all units at or behind `log_end` and clears the rest of the files, so that nothing old
     /// can come back; with `clear` even if no unit is dropped.
     pub(crate) fn cut(&self, log_end: u64, clear: bool) -> io::Result<()> {
         let bases = self.files.lock().bases.clone();
-        let Some(first) = bases.first().copied() else { return Ok(()) };
-        let (mut low, mut high) = (first, self.max_offset());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.raw_unit(middle)? {
-                Some(unit) if unit.is_pre_blank() || unit.log_offset < log_end => low = middle + 1,
-                _ => high = middle,
-            }
+        if bases.is_empty() {
+            return Ok(());
         }
-        if low < self.max_offset() || clear { self.cut_units(&bases, low) } else { Ok(()) }
+        let end = self.first_unit_from(log_end)?;
+        if end < self.max_offset() || clear { self.cut_units(&bases, end) } else { Ok(()) }
     }
 
     /// Drops all units from `end` on.

@@ -23,10 +23,21 @@ pub(super) fn first_record_time(segment: &Segment) -> Option<Millis> {
     }
 }
 
-/// Store time of the next valid record behind `at` in the segment.
+/// Store time of the next valid record behind `at` in the segment, looked for not too far.
 pub(super) fn next_record_time(segment: &Segment, at: u64) -> io::Result<Option<Millis>> {
+    let found = next_record(segment, at, at.saturating_add(SEARCH_BYTES_MAX))?;
+    Ok(found.map(|(_, time)| time))
+}
+
+/// Place and store time of the next valid record behind `at` in the segment that begins before
+/// `limit`.
+pub(crate) fn next_record(
+    segment: &Segment,
+    at: u64,
+    limit: u64,
+) -> io::Result<Option<(u64, Millis)>> {
     const STEP: u64 = 1024 * 1024;
-    let limit = segment.end().min(at.saturating_add(SEARCH_BYTES_MAX));
+    let limit = segment.end().min(limit);
     let mut from = at + 1;
     let mut bytes = Vec::new();
     while from + 8 <= limit {
@@ -48,7 +59,7 @@ pub(super) fn next_record_time(segment: &Segment, at: u64) -> io::Result<Option<
                 && let Ok(Parsed::Record(record)) =
                     RecordView::parse(bytes, Check::full(LogOffset(place)))
             {
-                return Ok(Some(record.store_timestamp));
+                return Ok(Some((place, record.store_timestamp)));
             }
         }
     }
@@ -56,7 +67,7 @@ pub(super) fn next_record_time(segment: &Segment, at: u64) -> io::Result<Option<
 }
 
 /// Reads a segment from a place on, in large pieces.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     segment: &'a Segment,
     /// Place in the log of the buffer's first byte.
     at: u64,
@@ -67,21 +78,21 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     const READ_BYTES: u64 = 1024 * 1024;
 
-    fn new(segment: &'a Segment, at: u64) -> Self {
+    pub(crate) fn new(segment: &'a Segment, at: u64) -> Self {
         Self { segment, at, buffer: Vec::new(), used: 0 }
     }
 
-    fn place(&self) -> u64 {
+    pub(crate) fn place(&self) -> u64 {
         self.at + u64::try_from(self.used).unwrap_or(0)
     }
 
-    fn skip(&mut self, bytes: usize) {
+    pub(crate) fn skip(&mut self, bytes: usize) {
         self.used += bytes;
     }
 
     /// Bytes from the present place on: the whole record, or what is left of the segment. `None`
     /// at the segment's end.
-    fn record(&mut self) -> io::Result<Option<&[u8]>> {
+    pub(crate) fn record(&mut self) -> io::Result<Option<&[u8]>> {
         let left = self.segment.end().saturating_sub(self.place());
         if left == 0 {
             return Ok(None);
@@ -107,6 +118,37 @@ impl<'a> Reader<'a> {
         self.used = 0;
         Ok(())
     }
+}
+
+/// Whether the record's text was written in part. The CRC covers the body alone: where the power or
+/// the process went in the middle of a write, zeros may stand in topic and properties, at the
+/// record's end or for whole sectors.
+fn is_torn(record: &RecordView<'_>, segment_base: u64) -> bool {
+    const SECTOR: u64 = 512;
+    if record.topic.contains('\0') {
+        return true;
+    }
+    if !record.properties.contains(&0) {
+        return false;
+    }
+    let at = record.log_offset.0.saturating_sub(segment_base);
+    let before = record.bytes.len().saturating_sub(record.properties.len());
+    let start = at.saturating_add(u64::try_from(before).unwrap_or(0));
+    let mut zeros = None;
+    for (byte, place) in record.properties.iter().zip(start..) {
+        match (*byte, zeros) {
+            (0, None) => zeros = Some(place),
+            (0, Some(_)) | (_, None) => {}
+            (_, Some(from)) => {
+                let whole = from == start || from.is_multiple_of(SECTOR);
+                if whole && place.is_multiple_of(SECTOR) {
+                    return true;
+                }
+                zeros = None;
+            }
+        }
+    }
+    zeros.is_some()
 }
 
 fn is_magic(bytes: &[u8]) -> bool {
@@ -140,12 +182,18 @@ impl<'a> Scan<'a> {
     /// Reads on until something is no record; says what, or `None` at the end of the last file.
     pub(super) fn run(&mut self, segments: &[Arc<Segment>]) -> io::Result<Option<Fault>> {
         let start = self.out.end;
+        let unsure = self.recovery.evidence.unsure_from();
         for segment in segments.iter().filter(|segment| start < segment.end()) {
             let mut reader = Reader::new(segment, start.max(segment.base));
             loop {
                 let at = reader.place();
                 let Some(bytes) = reader.record()? else { break };
                 match RecordView::parse(bytes, Check::full(LogOffset(at))) {
+                    Ok(Parsed::Record(record))
+                        if unsure <= at && is_torn(&record, segment.base) =>
+                    {
+                        return Ok(Some(Fault::Field { field: "topic or properties" }));
+                    }
                     Ok(Parsed::Record(record)) => {
                         let len = record.bytes.len();
                         self.record(&record)?;
@@ -286,4 +334,61 @@ pub(crate) fn add_unit(
     let unit = Unit { log_offset: record.log_offset.0, size, tags_code };
     append(&queue, offset, unit);
     Ok(queue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rmq_record::{Message, layout};
+
+    fn record(properties: &[u8]) -> Vec<u8> {
+        let message = Message {
+            topic: "T".into(),
+            queue_id: 0,
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: 1,
+            born_host: ([127, 0, 0, 1], 1).into(),
+            store_host: ([127, 0, 0, 1], 1).into(),
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: bytes::Bytes::from_static(b"body"),
+            properties: bytes::Bytes::copy_from_slice(properties),
+        };
+        let mut record = Vec::new();
+        layout::encode(&message, false, &mut record).unwrap();
+        layout::place(&mut record, 0, LogOffset(4096), 1);
+        record
+    }
+
+    fn torn(record: &[u8]) -> bool {
+        let view = RecordView::decode(record, Check::full(LogOffset(4096))).unwrap();
+        is_torn(&view, 4096)
+    }
+
+    #[test]
+    fn zeros_where_a_write_stopped_are_no_text() {
+        let long = format!("a\x01{}\x02", "x".repeat(1500));
+        let whole = record(long.as_bytes());
+        assert!(!torn(&whole));
+        let len = whole.len();
+        for (from, to) in [(len - 1, len), (len - 700, len), (512, 1024), (1024, len), (512, 1536)]
+        {
+            let mut cut = whole.clone();
+            cut[from..to].fill(0);
+            assert!(torn(&cut), "{from}..{to}");
+        }
+        // What an application may have written.
+        for (from, to) in [(200, 201), (512, 513), (300, 512), (700, 1024)] {
+            let mut own = whole.clone();
+            own[from..to].fill(0);
+            assert!(!torn(&own), "{from}..{to}");
+        }
+        let mut topic = record(b"a\x01b\x02");
+        let at = topic.len() - 4 - 2 - 1;
+        assert_eq!(topic[at], b'T');
+        topic[at] = 0;
+        assert!(torn(&topic));
+        assert!(!torn(&record(b"")));
+    }
 }

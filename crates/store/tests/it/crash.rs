@@ -2,10 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use crate::support::*;
-use rmq_store::{FlushMode, OnDamage, OpenError, PutError, Retention, StoreConfig};
+use rmq_model::Clock;
+use rmq_store::{
+    FlushMode, Observers, OnDamage, OpenError, PutError, Retention, Store, StoreConfig,
+};
+use rmq_testkit::clock::FakeClock;
 use rmq_testkit::disk::{FaultDisk, Faults};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn sync() -> StoreConfig {
@@ -322,6 +327,28 @@ fn without_marks_everything_is_found_again() {
 }
 
 #[test]
+fn keys_are_found_again_in_a_store_that_java_left_without_a_clean_stop() {
+    let (disk, clock) = (FaultDisk::default(), Arc::new(FakeClock::default()));
+    let dyn_clock: Arc<dyn Clock> = clock.clone();
+    let store = Store::open(sync(), disk.clone(), dyn_clock, Observers::none()).unwrap();
+    for n in 0..40 {
+        put(&store, &message("T", 0, &format!("{n:0>300}"))).unwrap();
+        clock.advance(Duration::from_secs(60));
+    }
+    store.flush().unwrap();
+    let killed = disk.process_kill();
+    drop(store);
+    // The checkpoint says that log and queues are durable but for the last minute, and that no
+    // index file was ever full.
+    killed.damage(&root().join("rmq/progress"), 0, b"???");
+    let store = open_on(&killed, sync());
+    for n in 0..40 {
+        let key = format!("{n:0>300}");
+        assert_eq!(store.query("T", &key, 9, 0, i64::MAX).unwrap().records.len(), 1, "{n}");
+    }
+}
+
+#[test]
 fn damage_before_valid_segments_is_named_and_not_cut() {
     let disk = FaultDisk::default();
     let want = filled(&disk);
@@ -409,11 +436,18 @@ fn in_sync_mode_one_sync_covers_a_batch() {
     let disk = FaultDisk::default();
     let mut config = sync();
     config.segment_bytes = 1024 * 1024;
-    config.upkeep.queues_every = Duration::from_secs(600);
-    let store = open_on(&disk, config);
-    put(&store, &message("T", 0, "x")).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(FakeClock::default());
+    let (store, mut work) =
+        Store::open_stepped(config, disk.clone(), clock, Observers::none()).unwrap();
+    work.upkeep();
     let before = disk.syncs();
-    let messages: Vec<_> = (0..500).map(|n| message("T", n % 4, "x")).collect();
-    put_all(&store, &messages);
+    let results = Arc::new(Results::default());
+    let puts = (0..500).map(|token| {
+        let one = store.prepare(&message("T", u32::try_from(token % 4).unwrap(), "x")).unwrap();
+        rmq_store::Put { token, messages: rmq_store::OneOrMany::One(one), wait: true }
+    });
+    let group = rmq_store::PutGroup { puts: puts.collect(), done: results.clone() };
+    assert!(store.put(group).is_ok() && work.append());
+    assert!(results.wait(500).iter().all(|(_, result)| result.is_ok()));
     assert_eq!(disk.syncs() - before, 1);
 }

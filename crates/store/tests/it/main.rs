@@ -4,6 +4,8 @@ mod basics;
 mod crash;
 mod files;
 mod model;
+mod offline;
+mod promise;
 mod put;
 mod raw;
 mod retention;

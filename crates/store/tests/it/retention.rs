@@ -3,7 +3,7 @@
 
 use crate::support::*;
 use rmq_model::Clock;
-use rmq_store::{Observers, ReadStatus, Retention, Store, StoreConfig};
+use rmq_store::{Disk, Observers, OsDisk, ReadStatus, Retention, Steps, Store, StoreConfig};
 use rmq_testkit::clock::FakeClock;
 use rmq_testkit::disk::{FaultDisk, Faults};
 use std::sync::Arc;
@@ -109,4 +109,120 @@ fn little_space_takes_the_oldest_whatever_their_age() {
     disk.set_faults(Faults::default());
     assert!(store.refusal().is_none());
     assert_eq!(read(&store, "T", 0, store.min_offset("T", 0)).status, ReadStatus::Found);
+}
+
+/// Ten segments with two messages each on a store whose rounds the test does.
+fn stepped(retention: Retention) -> (FaultDisk, Arc<FakeClock>, Store, Steps) {
+    let Fixture { disk, store, clock } = fixture(quiet());
+    store.close().unwrap();
+    let config = StoreConfig { retention, ..config(root()) };
+    let dyn_clock: Arc<dyn Clock> = clock.clone();
+    let (store, steps) =
+        Store::open_stepped(config, disk.clone(), dyn_clock, Observers::none()).unwrap();
+    (disk, clock, store, steps)
+}
+
+#[test]
+fn expired_segments_go_in_one_hour_of_the_day() {
+    let mut hours = Vec::new();
+    for hour in 0..24 {
+        let retention =
+            Retention { delete_hours: vec![hour], every: Duration::ZERO, ..Retention::default() };
+        let (_, clock, store, mut steps) = stepped(retention);
+        clock.advance(HOUR * 67 + Duration::from_secs(1));
+        steps.upkeep();
+        if store.status().log_min.0 > 0 {
+            assert_eq!(store.status().log_min.0, 5 * 4096, "the expired ones and no other");
+            hours.push(hour);
+        }
+    }
+    assert_eq!(hours.len(), 1, "{hours:?}");
+}
+
+#[test]
+fn above_the_first_level_of_use_expired_segments_go_at_any_hour() {
+    let retention = Retention { every: Duration::ZERO, ..quiet() };
+    let (disk, clock, store, mut steps) = stepped(retention);
+    clock.advance(HOUR * 67 + Duration::from_secs(1));
+    disk.set_faults(Faults { used_percent: 75, ..Faults::default() });
+    steps.upkeep();
+    assert_eq!(store.status().log_min.0, 0);
+    disk.set_faults(Faults { used_percent: 76, ..Faults::default() });
+    steps.upkeep();
+    assert_eq!(store.status().log_min.0, 5 * 4096, "none that is younger");
+}
+
+#[test]
+fn a_clock_that_steps_back_keeps_segments_and_takes_messages() {
+    let every_hour = Retention { delete_hours: (0..24).collect(), ..Retention::default() };
+    let (_, clock, store, mut steps) =
+        stepped(Retention { every: Duration::from_secs(10), ..every_hour });
+    let now = clock.now();
+    clock.advance(Duration::from_secs(11));
+    clock.step_wall(now - 365 * 24 * 3_600_000);
+    steps.upkeep();
+    assert_eq!(store.status().log_min.0, 0);
+    // Rounds go by the other clock: they are not put off for a year.
+    clock.step_wall(now + 67 * 3_600_000 + 1000);
+    clock.advance(Duration::from_secs(11));
+    steps.upkeep();
+    assert_eq!(store.status().log_min.0, 5 * 4096);
+    clock.step_wall(now - 365 * 24 * 3_600_000);
+    let results = Arc::new(Results::default());
+    let one = store.prepare(&message("T", 0, "late")).unwrap();
+    let put = rmq_store::Put { token: 0, messages: rmq_store::OneOrMany::One(one), wait: true };
+    let group = rmq_store::PutGroup { puts: vec![put], done: results.clone() };
+    assert!(store.put(group).is_ok() && steps.append());
+    assert_eq!(results.wait(1).remove(0).1.unwrap().queue_offset, 20);
+}
+
+#[test]
+fn a_clock_far_ahead_leaves_the_last_segment_and_its_messages() {
+    let every_hour = Retention { delete_hours: (0..24).collect(), ..Retention::default() };
+    let (_, clock, store, mut steps) = stepped(Retention { every: Duration::ZERO, ..every_hour });
+    clock.step_wall(clock.now() + 365 * 24 * 3_600_000);
+    steps.upkeep();
+    assert_eq!((store.status().segments, store.min_offset("T", 0)), (1, 18));
+    assert_eq!(bodies(&store, "T", 0).len(), 2);
+}
+
+#[test]
+fn files_removed_by_others_do_not_stop_retention() {
+    let Fixture { clock, store, disk } = fixture(quiet());
+    let segment = |n: u64| root().join(format!("commitlog/{:020}", n * 4096));
+    disk.remove_file(&segment(0)).unwrap();
+    disk.remove_file(&root().join("consumequeue/T/0/00000000000000000000")).unwrap();
+    let index = disk.list(&root().join("index")).unwrap();
+    for entry in &index {
+        disk.remove_file(&root().join("index").join(&entry.name)).unwrap();
+    }
+    // An open file can be read as long as it is open.
+    assert_eq!(read(&store, "T", 0, 0).status, ReadStatus::Found);
+    clock.advance(HOUR * 67 + Duration::from_secs(1));
+    assert_eq!(store.clean_expired().unwrap(), 5);
+    // The lost file had the units of the first sixteen.
+    assert_eq!((store.min_offset("T", 0), store.max_offset("T", 0)), (16, 20));
+    let result = read(&store, "T", 0, 3);
+    assert_eq!((result.status, result.next_offset), (ReadStatus::OffsetTooSmall, 16));
+    assert_eq!(bodies(&store, "T", 0).len(), 4);
+}
+
+#[test]
+fn what_was_read_from_the_oldest_segment_stays_valid_when_it_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::default());
+    let store = open_with(StoreConfig { retention: quiet(), ..config(dir.path()) }, &clock);
+    for n in 0..20 {
+        put(&store, &message("T", 0, &format!("{n:0>1900}"))).unwrap();
+    }
+    let first = read(&store, "T", 0, 0);
+    // Files carry the machine's time: all of them are old in a thousand hours from then.
+    let newest = OsDisk.list(&dir.path().join("commitlog")).unwrap();
+    let newest = newest.iter().map(|entry| entry.modified).max().unwrap();
+    clock.step_wall(newest + 1000 * 3_600_000);
+    let removed = store.clean_expired().unwrap();
+    assert!(removed >= 8, "{removed}");
+    let body = rmq_record::RecordView::decode(&first.records, rmq_record::layout::Check::default());
+    assert_eq!(body.unwrap().body, format!("{:0>1900}", 0).as_bytes());
+    assert_eq!(read(&store, "T", 0, 0).status, ReadStatus::OffsetTooSmall);
 }
