@@ -58,10 +58,15 @@ impl History {
         let queue = (place.0.clone(), place.1);
         match self.places.get(&place) {
             Some(before) if *before != id => self.changed.push(place.clone()),
-            Some(_) => {}
+            // Of this very place: a producer that tries again makes a second one elsewhere.
+            Some(_) => {
+                let newest = self.newest.get(&queue).copied().unwrap_or(at);
+                let first = self.delivered.get(&id).map_or(at, |(_, first)| *first);
+                self.rewound = self.rewound.max(newest.saturating_sub(first));
+            }
             None => {
                 self.newest.insert(queue.clone(), at);
-                let highest = self.highest.entry(queue.clone()).or_insert(place.2);
+                let highest = self.highest.entry(queue).or_insert(place.2);
                 if place.2 < *highest {
                     self.late.push(place.clone());
                 }
@@ -69,10 +74,7 @@ impl History {
                 self.places.insert(place, id.clone());
             }
         }
-        let (count, first) = self.delivered.entry(id).or_insert((0, at));
-        *count += 1;
-        let newest = self.newest.get(&queue).copied().unwrap_or(at);
-        self.rewound = self.rewound.max(newest.saturating_sub(*first));
+        self.delivered.entry(id).or_insert((0, at)).0 += 1;
     }
 
     /// Acknowledged messages that were not delivered yet.
@@ -281,6 +283,10 @@ mod tests {
         for (at, n) in [(1, 0), (3, 1), (60, 0)] {
             short.delivered(Duration::from_secs(at), format!("m{n}"), place(0, n));
         }
+        assert_eq!(short.verdict().rewound, Duration::from_secs(2));
+        // What a producer sent twice is in two places.
+        short.delivered(Duration::from_secs(90), "m9".to_owned(), place(1, 0));
+        short.delivered(Duration::from_secs(99), "m0".to_owned(), place(1, 1));
         assert_eq!(short.verdict().rewound, Duration::from_secs(2));
     }
 
