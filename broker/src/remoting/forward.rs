@@ -232,12 +232,14 @@ async fn forward(inner: &Arc<Inner>, member: &Member, mut ask: Command) -> Answe
         return Err(Refusal::internal(format!("the connection of {client} is closed")));
     };
     ask.flag = 0;
+    // In this order: a stop also closes the connection, and is the better reason to give.
     let answer = tokio::select! {
-        answer = conn.request(ask, CLIENT_TIMEOUT) => answer,
+        biased;
         () = inner.broker.stopping() => {
             let remark = format!("the broker stops and does not wait for {client}");
             return Err(Refusal::internal(remark));
         }
+        answer = conn.request(ask, CLIENT_TIMEOUT) => answer,
     };
     match answer {
         Ok(answer) => {
