@@ -1,6 +1,6 @@
 //! `rmq store`: the files of a broker that does not run.
 //!
-//! The status says what was found, so that scripts need not read: see [`Found`].
+//! The status says what was found, so that scripts need not read: see `Found`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
