@@ -71,7 +71,7 @@ impl ControlConfig {
 }
 
 /// Takes the address of `config` and serves `api` there as one of `tasks`, to callers with the token.
-/// Calls under way when the tasks are told to stop have [`LAST_CALLS`] to end.
+/// Calls under way when the tasks are told to stop have a second to end.
 ///
 /// # Errors
 /// When the address cannot be had; the error names it.
