@@ -7,6 +7,7 @@
 
 pub mod cases;
 pub mod compare;
+pub mod fleet;
 pub mod kube;
 pub mod ledger;
 pub mod local;

@@ -11,7 +11,7 @@ use rmq_e2e::scenario::drivers::Driver;
 use rmq_e2e::scenario::{api, cli, crash, failover, kube, mixed, oracle, replicas};
 use rmq_e2e::scenario::{rounds, stores, trouble};
 use rmq_e2e::system::{Makers, System};
-use rmq_e2e::{record, report};
+use rmq_e2e::{fleet, record, report};
 use rmq_host::runtime::{self, RuntimeConfig};
 
 /// Official clients, original servers and ours.
@@ -109,6 +109,8 @@ enum Scenario {
     },
     /// Run the images on a real Kubernetes with two nodes and break things while clients work
     Kube(kube::Args),
+    /// Measure one operator with many clusters before a real API server, without nodes
+    Fleet(fleet::Args),
     /// Stand between official programs and write the frames they exchange to files
     Record(record::Args),
 }
@@ -171,6 +173,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
         Scenario::Api { names, stay } => on_runtime(api::run(&peers, names, &directory, *stay)),
         Scenario::Kube(args) => on_runtime(kube::run(&peers, args, &directory)),
+        Scenario::Fleet(args) => on_runtime(fleet::run(args, &directory)),
         Scenario::Record(args) => record::run(args, &peers, &directory),
     };
     if done.is_err() && args.keep.is_none() {

@@ -1,6 +1,7 @@
 //! Chores of this repository: `cargo xtask <chore>`.
 
 mod bench;
+mod bench_operator;
 mod charts;
 mod cluster;
 mod images;
@@ -35,6 +36,8 @@ enum Chore {
     Images(images::Args),
     /// Measure this broker and the Java one in turns and write docs/benchmarks.md
     BenchVsJava(bench::Args),
+    /// Measure one operator with many clusters and write docs/benchmarks-operator.md
+    BenchOperator(bench_operator::Args),
     /// Draw a terminal's text from standard input as the README's picture
     Picture(picture::Args),
     /// Run the tests
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Cluster(args) => cluster::run(&args),
         Chore::Images(args) => images::run(&args),
         Chore::BenchVsJava(args) => bench::run(&args),
+        Chore::BenchOperator(args) => bench_operator::run(&args),
         Chore::Picture(args) => picture::run(&args),
         Chore::Test(args) => test::run(&args),
     };

@@ -1,11 +1,13 @@
 //! An operator that runs beside the cluster, with the chart's role and nothing more.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::chart::Release;
 use super::proxy::Proxy;
@@ -15,6 +17,7 @@ use crate::peers::our_program;
 use crate::process::Process;
 
 const RELEASE: &str = "outside";
+const RECONCILES: &str = "rocketmq_operator_reconcile_total{";
 /// An operator that only watches has nothing to do for this long.
 const START: Duration = Duration::from_secs(30);
 
@@ -25,6 +28,8 @@ pub struct Outside {
     pub proxy: Proxy,
     namespace: String,
     directory: PathBuf,
+    /// Where the operator that was started last shows its metrics.
+    metrics: Mutex<Option<SocketAddr>>,
 }
 
 impl Outside {
@@ -51,7 +56,8 @@ impl Outside {
         let account = format!("{RELEASE}-rocketmq-operator");
         let proxy = Proxy::start(site.client(), namespace, &account).await?;
         proxy.kubeconfig(&directory.join("kubeconfig"))?;
-        Ok(Self { proxy, namespace: namespace.to_owned(), directory })
+        let namespace = namespace.to_owned();
+        Ok(Self { proxy, namespace, directory, metrics: Mutex::default() })
     }
 
     /// Starts the operator and waits until it serves.
@@ -62,6 +68,7 @@ impl Outside {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         drop(listener);
+        *self.metrics.lock() = Some(address);
         let mut command = Command::new(our_program("rmq-operator")?);
         command
             .arg("run")
@@ -80,6 +87,20 @@ impl Outside {
         .with_context(|| process.tail(10))?;
         ensure!(process.ended().is_none(), "the operator ended: {}", process.tail(10));
         Ok(process)
+    }
+
+    /// How many reconciles have ended since the operator was started.
+    ///
+    /// # Errors
+    /// When its metrics cannot be read.
+    pub async fn reconciles(&self) -> anyhow::Result<usize> {
+        let address = (*self.metrics.lock()).context("no operator was started")?;
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        let counts = text.lines().filter(|line| line.starts_with(RECONCILES));
+        counts.map(|line| Ok(line.rsplit(' ').next().context("no number")?.parse::<usize>()?)).sum()
     }
 
     /// Waits until the operator has asked for no change for `still`.
